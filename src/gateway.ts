@@ -49,9 +49,9 @@ export interface Gateway {
   takeOut(isOut: boolean): void;
   /**
    * Reads the configuration again, and takes it over as a whole or not at all. The log says what changed, or why the
-   * old one stays.
+   * old one stays. Resolves with whether the new one is active.
    */
-  reload(): Promise<void>;
+  reload(): Promise<boolean>;
   /** Drains as configured under `shutdown`, then closes everything. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -213,7 +213,7 @@ async function openForOperators(
 ): Promise<number> {
   const settings = holder.config.operators;
   const api = createGatewayApi({ node, holder, availability, log: node.parts.log });
-  if (settings.socket !== undefined) opened.use(await openApiSocket(settings.socket, api));
+  if (settings.socket !== undefined) opened.use(await openApiSocket(settings.socket, settings.socketMode, api));
   return openOperators(
     settings,
     {

@@ -2,6 +2,8 @@ import { createInterface as createLines } from 'node:readline';
 import { createInterface, type Interface } from 'node:readline/promises';
 import type { CommandEnvironment } from './cli/environment.ts';
 import { runCommand } from './cli/program.ts';
+import { takeNotifySocket } from './cli/service-notices.ts';
+import { defined } from './core/objects.ts';
 
 let conversation: Interface | undefined;
 
@@ -11,14 +13,17 @@ function askPerson(question: string): Promise<string> {
   return conversation.question(question);
 }
 
+const complain = (text: string): void => void process.stderr.write(text);
+
 const environment: CommandEnvironment = {
   print: (text) => void process.stdout.write(text),
-  complain: (text) => void process.stderr.write(text),
+  complain,
   ...(process.stdin.isTTY ? { ask: askPerson } : {}),
   lines: () => createLines({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }),
   ...(process.stderr.isTTY ? { progress: (text) => void process.stderr.write(`\r${text}\u001b[K`) } : {}),
   env: process.env,
   signals: process,
+  ...defined({ notify: takeNotifySocket(process.env, complain) }),
   exit: (code) => process.exit(code),
   loadGateway: async () => ({ ...(await import('./gateway.ts')), ...(await import('./gateway/offline.ts')) }),
 };

@@ -52,7 +52,7 @@ export const start: Part = async ({ stage, effort }) => {
     {
       title: 'Start and weight',
       about:
-        'From the command to the line that says ready, with what Node has compiled before in its cache, as deploy/postern.service has it; resident memory two seconds later.',
+        'From the command to the line that says ready, with what Node has compiled before in its cache, as deploy/systemd/postern.service has it; resident memory two seconds later.',
       table: { head: ['what', 'ms, best', 'median', 'MB'], rows },
       targets: [
         {

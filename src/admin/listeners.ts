@@ -117,10 +117,10 @@ export function createAgentCheck({ state, weight }: AgentCheckDeps): SocketServe
 }
 
 /**
- * Serves the API on a unix socket with mode 0600, until it is disposed of. It replaces the socket of a node that died,
+ * Serves the API on a unix socket of this mode, until it is disposed of. It replaces the socket of a node that died,
  * but not one that another process serves. Rejects with what the operator must change if the socket cannot be made.
  */
-export async function openApiSocket(file: string, api: Api): Promise<AsyncDisposable> {
+export async function openApiSocket(file: string, mode: number, api: Api): Promise<AsyncDisposable> {
   const server = createServer((request, response) => void api(request, response, 'socket'));
   try {
     makeFolder(dirname(file));
@@ -136,7 +136,7 @@ export async function openApiSocket(file: string, api: Api): Promise<AsyncDispos
     } finally {
       process.umask(mask);
     }
-    chmodSync(file, 0o600);
+    chmodSync(file, mode);
   } catch (cause) {
     const message = `cannot make the socket ${file}: ${messageFrom(cause)}; name another under operators.socket`;
     throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });

@@ -5,6 +5,7 @@ import type { Log } from '../core/log.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Explain } from '../gateway/explain.ts';
+import type { Notify } from './service-notices.ts';
 
 /** The environment of a command: output, variables, signals. Tests pass their own. */
 export interface CommandEnvironment {
@@ -18,6 +19,8 @@ export interface CommandEnvironment {
   readonly progress?: (text: string) => void;
   readonly env: Environment;
   readonly signals: SignalSource;
+  /** Tells the service manager how the gateway stands; undefined if it did not ask. */
+  readonly notify?: Notify;
   /** Ends the process at once, whatever is still open. */
   readonly exit: (code: number) => void;
   /** Loads the gateway with all its libraries, which takes a while: call it only if it is needed. */
@@ -49,8 +52,11 @@ export interface GatewayModule {
 
 /** A gateway that `serve` has started. */
 export interface RunningGateway {
-  /** Reads the configuration again, all of it or nothing; logs what changed or what is wrong. Never rejects. */
-  reload(): Promise<void>;
+  /**
+   * Reads the configuration again, all of it or nothing; logs what changed or what is wrong. Resolves with whether the
+   * new one is active. Never rejects.
+   */
+  reload(): Promise<boolean>;
   /** Drains as configured under `shutdown`, then closes everything. */
   close(): Promise<void>;
 }

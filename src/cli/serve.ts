@@ -33,19 +33,30 @@ export function addServe(program: Command, environment: CommandEnvironment, end:
  */
 export async function serveUntilSignal(
   starting: Promise<RunningGateway>,
-  { signals, exit }: Pick<CommandEnvironment, 'signals' | 'exit'>,
+  { signals, exit, notify = async () => {} }: Pick<CommandEnvironment, 'signals' | 'exit' | 'notify'>,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let isEnding = false;
   const onEnd = () => {
     if (isEnding) return exit(exitCodes.ok);
     isEnding = true;
+    void notify('STOPPING=1', 'STATUS=Draining: open requests finish');
     starting.then((gateway) => gateway.close()).then(resolve, reject);
   };
   const onReload = () => {
-    starting.then((gateway) => gateway.reload()).catch(reject);
+    starting.then(reload).catch(reject);
   };
-  starting.catch(reject);
+  const reload = async (gateway: RunningGateway): Promise<void> => {
+    if (isEnding) return;
+    const startedUs = process.hrtime.bigint() / 1000n;
+    void notify('RELOADING=1', `MONOTONIC_USEC=${startedUs}`, 'STATUS=Reloading the configuration');
+    const isActive = await gateway.reload();
+    if (!isEnding)
+      void notify('READY=1', `STATUS=${isActive ? 'Serving' : 'Serving; the reload was refused, see the log'}`);
+  };
+  starting.then(() => {
+    if (!isEnding) void notify('READY=1', 'STATUS=Serving');
+  }, reject);
   signals.on('SIGTERM', onEnd);
   signals.on('SIGINT', onEnd);
   signals.on('SIGHUP', onReload);

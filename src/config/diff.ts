@@ -22,6 +22,7 @@ const fixed: readonly Fixed[] = [
   ['proxy_protocol', (config) => config.proxyProtocol],
   ['operators.listen', (config) => config.operators.listen],
   ['operators.socket', (config) => config.operators.socket],
+  ['operators.socket_access', (config) => config.operators.socketMode],
   ['operators.agent_check', (config) => config.operators.agentCheck],
   ['directory_service.listen', (config) => config.directoryService?.listen],
   ['support', (config) => config.support !== undefined],

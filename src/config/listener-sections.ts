@@ -81,6 +81,11 @@ export function operatorsSection(referenced: ReferencedFiles) {
         'A unix socket for the API, created with mode 0600: whoever may open it may do everything. ' +
           'The commands use it if it is set.',
       ),
+    socket_access: oneOf(['owner', 'group'])
+      .prefault('owner')
+      .describe(
+        'Who may open the socket: its `owner`, the user that runs the gateway, or also its `group` (mode 0660).',
+      ),
     token: secret(referenced)
       .optional()
       .describe('The token that API clients must send over TCP: `{ file: NAME }`. Left out: no API over TCP.'),
@@ -99,9 +104,10 @@ export function operatorsSection(referenced: ReferencedFiles) {
         'The share of its usual weight, in percent, that the agent check reports for this node. A reload applies it.',
       ),
   })
-    .transform(({ listen, socket, token, host_names: hostNames, ...agent }) => ({
+    .transform(({ listen, socket, socket_access: access, token, host_names: hostNames, ...agent }) => ({
       listen,
       ...defined({ socket, token, agentCheck: agent.agent_check }),
+      socketMode: access === 'group' ? 0o660 : 0o600,
       hostNames,
       agentWeight: agent.agent_weight,
     }))

@@ -17,16 +17,16 @@ interface ReloadDeps {
 
 interface Reload extends AsyncDisposable {
   /**
-   * Takes over the new configuration as a whole, or keeps the old one; the log says which. Never rejects. Runs one at a
-   * time, in order.
+   * Takes over the new configuration as a whole, or keeps the old one; the log says which. Resolves with whether the new
+   * one is active. Never rejects. Runs one at a time, in order.
    */
-  run(): Promise<void>;
+  run(): Promise<boolean>;
 }
 
 /** Creates the reload: it puts a new snapshot in force, and closes the old one when no request can be using it. */
 export function createReload({ readConfig, node, holder, replaced, log }: ReloadDeps): Reload {
   const retirement = createRetirement(log);
-  let last: Promise<void> = Promise.resolve();
+  let last = Promise.resolve(true);
 
   /** The new snapshot and the changes; undefined if the changes need a restart. */
   async function prepare() {
@@ -56,14 +56,15 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
     log.info('config-reloaded', { changed, removed, serverKeys });
   }
 
-  async function reload(): Promise<void> {
+  async function reload(): Promise<boolean> {
     const prepared = await prepare().catch((error: unknown) => {
       log.error('config-not-read', whyNot(error));
     });
-    if (prepared === undefined) return;
+    if (prepared === undefined) return false;
     await takeOver(prepared).catch((error: unknown) => {
       log.error('config-partly-active', whyNot(error));
     });
+    return true;
   }
 
   return {

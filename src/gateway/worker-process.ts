@@ -49,7 +49,8 @@ async function obey(order: WorkerOrder): Promise<void> {
   const gateway = await starting;
   if (order.order === 'reload') {
     filesRead = order.filesRead;
-    return gateway.reload();
+    await gateway.reload();
+    return;
   }
   if (order.order === 'take-out') return gateway.takeOut(order.isOut);
   await gateway.close();

@@ -13,7 +13,10 @@ function scene(started = Promise.resolve()) {
   const signals = new EventEmitter();
   const closing = Promise.withResolvers<void>();
   const gateway = {
-    reload: async () => void events.push('reload'),
+    reload: async () => {
+      events.push('reload');
+      return true;
+    },
     close: () => {
       events.push('close');
       return closing.promise;

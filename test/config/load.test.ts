@@ -53,7 +53,12 @@ test('what is left out has the defaults of the design', async (t) => {
   const config = await load(t, { 'postern.yaml': smallest() });
   const directory = config.sessions.keysFile.replace('/state/keys', '');
   assert.deepEqual(config.listen, { host: '127.0.0.1', port: 8080 });
-  assert.deepEqual(config.operators, { listen: { host: '127.0.0.1', port: 9090 }, hostNames: [], agentWeight: 100 });
+  assert.deepEqual(config.operators, {
+    listen: { host: '127.0.0.1', port: 9090 },
+    socketMode: 0o600,
+    hostNames: [],
+    agentWeight: 100,
+  });
   assert.equal(config.workers, 1);
   assert.deepEqual(config.tls, []);
   assert.deepEqual(config.trustedProxies, []);

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { runProgram } from '../programs.ts';
+
+const folder = fileURLToPath(new URL('../../deploy/systemd/', import.meta.url));
+const unit = join(folder, 'postern.service');
+
+async function scratch(t: TestContext): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'postern-unit-'));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  return root;
+}
+
+/** The unit with drop-ins, as systemd reads it, in a root of its own. */
+async function withDropIns(t: TestContext, ...names: readonly string[]): Promise<string> {
+  const root = await scratch(t);
+  const etc = join(root, 'etc/systemd/system');
+  await mkdir(join(etc, 'postern.service.d'), { recursive: true });
+  await cp(unit, join(etc, 'postern.service'));
+  for (const name of names) await cp(join(folder, name), join(etc, 'postern.service.d', name));
+  return root;
+}
+
+interface Finding {
+  readonly name: string;
+  readonly exposure: string | null;
+}
+
+/** The exposure of the unit in a root, from 0 to 10, and the open findings. */
+async function exposureOf(root: string): Promise<{ readonly level: number; readonly open: readonly string[] }> {
+  const about = ['security', '--offline=yes', `--root=${root}`, '--no-pager'];
+  const said = await runProgram('systemd-analyze', [...about, 'postern.service']);
+  const findings: readonly Finding[] = JSON.parse(
+    await runProgram('systemd-analyze', [...about, '--json=short', 'postern.service']),
+  );
+  const level = /Overall exposure level for postern\.service: ([\d.]+)/.exec(said)?.[1];
+  return {
+    level: Number(level),
+    open: findings.filter(({ exposure }) => exposure !== null && Number(exposure) > 0).map(({ name }) => name),
+  };
+}
+
+describe('the unit', () => {
+  test('is exposed by 1.5 of 10 at most, and by what it needs: a network, threads of V8, a voice', async (t) => {
+    const { level, open } = await exposureOf(await withDropIns(t));
+    assert.ok(level <= 1.5, `exposure ${level}: ${open.join(', ')}`);
+    assert.deepEqual(open, [
+      'RootDirectory=/RootImage=',
+      'MemoryDenyWriteExecute=',
+      'RestrictAddressFamilies=~AF_UNIX',
+      'RestrictAddressFamilies=~AF_(INET|INET6)',
+      'PrivateNetwork=',
+      'DeviceAllow=',
+      'IPAddressDeny=',
+      'NotifyAccess=',
+    ]);
+  });
+
+  test('stays below 2 with a port below 1024, of a checkout', async (t) => {
+    const { level, open } = await exposureOf(await withDropIns(t, 'checkout.conf', 'low-ports.conf'));
+    assert.ok(level < 2, `exposure ${level}: ${open.join(', ')}`);
+  });
+
+  for (const [what, dropIns] of [
+    ['as it is', []],
+    ['with its drop-ins', ['checkout.conf', 'low-ports.conf']],
+  ] as const) {
+    test(`has nothing that systemd does not know, ${what}`, async (t) => {
+      const root = await withDropIns(t, ...dropIns);
+      const programs = ['usr/lib/postern/bin/node', 'opt/postern/node_modules/.bin/node', 'bin/kill'];
+      for (const program of programs) {
+        await mkdir(join(root, program, '..'), { recursive: true });
+        await writeFile(join(root, program), '', { mode: 0o755 });
+      }
+      const args = ['verify', '--man=no', '--recursive-errors=no', `--root=${root}`, 'postern.service'];
+      assert.equal(await runProgram('sh', ['-c', `systemd-analyze ${args.join(' ')} 2>&1`]), '');
+    });
+  }
+});
+
+describe('the user and the folders of the package', () => {
+  test('are made by systemd-sysusers and systemd-tmpfiles, and /etc/postern belongs to root', async (t) => {
+    const root = await scratch(t);
+    await mkdir(join(root, 'etc'));
+    await runProgram('systemd-sysusers', [`--root=${root}`, join(folder, 'postern.sysusers')]);
+    const passwd = readFileSync(join(root, 'etc/passwd'), 'utf8');
+    const [, uid, gid] =
+      /^postern:x:(\d+):(\d+):Postern gateway:\/var\/lib\/postern:\/usr\/sbin\/nologin$/m.exec(passwd) ?? [];
+    assert.ok(uid !== undefined && gid !== undefined, passwd);
+    await runProgram('systemd-tmpfiles', ['--create', `--root=${root}`, join(folder, 'postern.tmpfiles')]);
+    const made = ['etc', 'var/lib', 'var/log', 'run'].map((parent) => {
+      const stats = statSync(join(root, parent, 'postern'));
+      return [parent, (stats.mode & 0o777).toString(8), String(stats.uid), String(stats.gid)];
+    });
+    assert.deepEqual(made, [
+      ['etc', '750', '0', gid],
+      ['var/lib', '700', uid, gid],
+      ['var/log', '750', uid, gid],
+      ['run', '750', uid, gid],
+    ]);
+    assert.deepEqual(readdirSync(join(root, 'etc/postern')), []);
+  });
+});
