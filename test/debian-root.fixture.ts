@@ -46,17 +46,31 @@ const makeMs = 300_000;
 /** A fresh copy of a release. The first one takes about a minute, which is spent once a week. */
 export async function debianRoot(release: DebianRelease): Promise<DebianRoot> {
   const path = await mkdtemp(`/var/tmp/postern-${release}-`);
-  const started: RunningProgram[] = [];
-  async function dispose(): Promise<void> {
-    for (const program of started) await program[Symbol.asyncDispose]();
-    await rm(path, { recursive: true, force: true });
-  }
+  const remove = (): Promise<void> => rm(path, { recursive: true, force: true });
   try {
     await runProgram(script, ['copy', release, path], { timeoutMs: makeMs });
   } catch (error) {
-    await dispose();
+    await remove();
     throw error;
   }
+  return rootAt(path, release, remove);
+}
+
+/**
+ * A copy of a release with these packages, which several tests use and nobody removes: they write nothing into it but
+ * by `mounts`. It is made once a week. `name` is a word for the packages.
+ */
+export async function keptDebianRoot(
+  release: DebianRelease,
+  name: string,
+  packages: readonly string[],
+): Promise<DebianRoot> {
+  const said = await runProgram(script, ['keep', release, name, ...packages], { timeoutMs: 2 * makeMs });
+  return rootAt(said.trim(), release, async () => {});
+}
+
+function rootAt(path: string, release: DebianRelease, remove: () => Promise<void>): DebianRoot {
+  const started: RunningProgram[] = [];
   const run: DebianRoot['run'] = (program, args, options = {}) => {
     const { input, env, timeoutMs } = options;
     return runProgram(script, [...inside(path, options), program, ...args], {
@@ -83,7 +97,10 @@ export async function debianRoot(release: DebianRelease): Promise<DebianRoot> {
         await install();
       });
     },
-    [Symbol.asyncDispose]: dispose,
+    async [Symbol.asyncDispose]() {
+      for (const program of started) await program[Symbol.asyncDispose]();
+      await remove();
+    },
   };
 }
 

@@ -10,7 +10,7 @@
 
 class Horde_Hooks
 {
-    // Dovecot's auth_master_user_separator, and the master user of dovecot/postern.conf.
+    // Dovecot's auth_master_user_separator, and the master user of dovecot/*/postern.conf.
     private const MASTER = '*gateway';
 
     // The name by which Horde keeps what belongs to a user. Dovecot has let the whole name in before this is asked.

@@ -1,10 +1,10 @@
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { DebianRoot } from '../debian-root.fixture.ts';
 import type { TestCertificate } from '../passdb/certificates.fixture.ts';
 import { freePort } from '../ports.fixture.ts';
-import { awaitPort, spawn, stopProgram } from '../programs.ts';
+import { connects, startProgram } from '../programs.ts';
+import { type DovecotGeneration, dovecotConfiguration } from './dovecot-configurations.fixture.ts';
 
 export const masterPassword = 'the-password-of-the-gateway';
 
@@ -19,19 +19,30 @@ export interface OwnDovecot {
 /** The lines of the sample that restricts masters: the gateway may do everything, `support` may only read. */
 const acls = '* user=gateway lrwstipekxa\n* user=support lr\n';
 
+/** The samples of one generation; without the plugin acl, postern.conf is tried alone. */
+export const dovecotSamples = ['postern.conf', 'restricted-master.conf', 'last-login.conf'] as const;
+
+/** The text of a sample of integrations/dovecot. */
+export function readDovecotSample(generation: DovecotGeneration, name: string): Promise<string> {
+  return readFile(new URL(`../../integrations/dovecot/${generation}/${name}`, import.meta.url), 'utf8');
+}
+
 /**
  * A Dovecot of the test's own, on a free port, with the sample configurations of integrations/dovecot included; with a
- * certificate on another port over TLS, too.
+ * certificate on another port over TLS, too. With a `root` of Debian 13 it is Dovecot 2.4, in there.
  */
 export async function startDovecot(
   directory: string,
   users: Readonly<Record<string, string>>,
   certificate?: TestCertificate,
+  root?: DebianRoot,
 ): Promise<OwnDovecot> {
+  const generation = root === undefined ? '2.3' : '2.4';
   const port = await freePort();
   const tlsPort = certificate === undefined ? 0 : await freePort();
   const at = (name: string): string => join(directory, name);
   for (const name of ['run', 'mail']) await mkdir(at(name), { recursive: true });
+  await chmod(directory, 0o755);
   await chmod(at('mail'), 0o777);
   await writeFile(
     at('users'),
@@ -41,60 +52,23 @@ export async function startDovecot(
   );
   await writeFile(at('master-users'), `gateway:{PLAIN}${masterPassword}\nsupport:{PLAIN}${masterPassword}\n`);
   await writeFile(at('acls'), acls);
-  for (const name of ['postern.conf', 'restricted-master.conf']) {
-    const sample = await readFile(new URL(`../../integrations/dovecot/${name}`, import.meta.url), 'utf8');
+  for (const name of dovecotSamples) {
+    const sample = await readDovecotSample(generation, name);
     const own = sample.replaceAll('/etc/dovecot/postern-master', at('master-users'));
     await writeFile(at(name), own.replaceAll('/etc/dovecot/postern-acls', at('acls')));
   }
   if (certificate !== undefined) await writeFile(at('dovecot.pem'), certificate.cert + certificate.key);
-  await writeFile(at('dovecot.conf'), configuration(directory, port, tlsPort));
-  const child: ChildProcess = spawn('dovecot', ['-F', '-c', at('dovecot.conf')], { stdio: 'ignore' });
-  await once(child, 'spawn');
-  await awaitPort(port);
-  return { port, tlsPort, log: () => readFile(at('dovecot.log'), 'utf8'), stop: () => stopProgram(child) };
-}
-
-function configuration(directory: string, port: number, tlsPort: number): string {
-  const ssl =
-    tlsPort === 0 ? 'ssl = no' : `ssl = yes\nssl_cert = <${directory}/dovecot.pem\nssl_key = <${directory}/dovecot.pem`;
-  return `
-base_dir = ${directory}/run
-state_dir = ${directory}/run
-instance_name = postern-test-${port}
-log_path = ${directory}/dovecot.log
-protocols = imap
-listen = 127.0.0.1
-${ssl}
-disable_plaintext_auth = no
-mail_location = maildir:~/Maildir
-mail_uid = mail
-mail_gid = mail
-first_valid_uid = 8
-!include ${directory}/postern.conf
-!include ${directory}/restricted-master.conf
-# The tests ask for refusals often, and measure no times.
-auth_failure_delay = 0
-passdb {
-  driver = passwd-file
-  args = ${directory}/users
-}
-userdb {
-  driver = static
-  args = uid=mail gid=mail home=${directory}/mail/%u
-}
-service imap-login {
-  inet_listener imap {
-    port = ${port}
-  }
-  inet_listener imaps {
-    port = ${tlsPort}
-    ssl = yes
-  }
-}
-service stats {
-  unix_listener stats-writer {
-    mode = 0666
-  }
-}
-`;
+  await writeFile(at('dovecot.conf'), dovecotConfiguration(generation, { directory, port, tlsPort }));
+  const args = ['-F', '-c', at('dovecot.conf')];
+  const isReady = () => connects(port);
+  const running =
+    root === undefined
+      ? await startProgram('dovecot', args, { isReady })
+      : await root.start('dovecot', args, { isReady, mounts: { [directory]: directory } });
+  return {
+    port,
+    tlsPort,
+    log: () => readFile(at('dovecot.log'), 'utf8'),
+    stop: async () => running[Symbol.asyncDispose](),
+  };
 }
