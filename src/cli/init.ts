@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, chmod, chown, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
 import { driverNames } from '../webmail/registry.ts';
 import type { CommandEnvironment } from './environment.ts';
+import { containerPlaces, type InitPlaces, placesBeside, systemFile } from './init-places.ts';
 import { type ExitCode, exitCodes, withExamples } from './options.ts';
 
 interface InitOptions {
-  readonly output: string;
+  readonly output?: string;
+  readonly container?: true;
   readonly force?: true;
   readonly publicUrl?: string;
   readonly listen?: string;
@@ -25,8 +27,12 @@ export function addInit(program: Command, environment: CommandEnvironment, end: 
   const command = program
     .command('init')
     .summary('write a first configuration')
-    .description('Writes a commented configuration. On a terminal it asks for whatever no option gives.')
-    .option('-o, --output <file>', 'the file to write', 'postern.yaml')
+    .description(
+      'Writes a commented configuration. On a terminal it asks for whatever no option gives. In /etc/postern it is that ' +
+        'of a service: keys, store, audit and socket lie under /var/lib, /var/log and /run.',
+    )
+    .option('-o, --output <file>', 'the file to write (postern.yaml; with --container /etc/postern/postern.yaml)')
+    .option('--container', 'for a container: listens on all addresses, keeps its state in /var/lib/postern')
     .option('--force', 'overwrite an existing file')
     .option('--public-url <url>', 'what users type, such as https://mail.example.org')
     .option('--listen <address>', 'where to listen (127.0.0.1:8080)')
@@ -36,19 +42,21 @@ export function addInit(program: Command, environment: CommandEnvironment, end: 
     .option('--ca <file>', 'CA certificates of the backends, PEM')
     .option('--backend <name=host...>', 'a backend: NAME=HOST, or NAME=IMAP_URL,WEBMAIL_URL; repeatable')
     .action(async (options: InitOptions) => {
-      if (options.force !== true && (await exists(options.output))) {
-        environment.complain(`${options.output} exists: name another file with --output, or add --force.\n`);
+      const output = options.output ?? (options.container === true ? systemFile : 'postern.yaml');
+      if (options.force !== true && (await exists(output))) {
+        environment.complain(`${output} exists: name another file with --output, or add --force.\n`);
         return end(exitCodes.invalid);
       }
-      const answers = await gather(options, environment);
+      const answers = await gather(output, options, environment);
       if (typeof answers === 'string') {
         environment.complain(answers);
         return end(exitCodes.invalid);
       }
-      end(await write(options.output, answers, environment));
+      end(await write(output, answers, environment));
     });
   withExamples(command, [
     ['postern init', 'answer a few questions'],
+    ['postern init -o /etc/postern/postern.yaml', 'the same, for the service of the package'],
     ['postern init --public-url https://mail.example.org --backend a=mx1.internal', 'one backend, no questions'],
     [
       'postern init --backend a=imaps://mx1,http://mx1/mail/ --backend b=mx2 …',
@@ -58,7 +66,13 @@ export function addInit(program: Command, environment: CommandEnvironment, end: 
 }
 
 /** Returns the answers, or a message about what is missing if nobody can be asked. */
-async function gather(options: InitOptions, { ask }: CommandEnvironment): Promise<InitAnswers | string> {
+async function gather(
+  output: string,
+  options: InitOptions,
+  { ask }: CommandEnvironment,
+): Promise<InitAnswers | string> {
+  const isContainer = options.container === true;
+  const defaultListen = isContainer ? '0.0.0.0:8080' : '127.0.0.1:8080';
   const say = async (given: string | undefined, question: string, otherwise: string) => {
     if (given !== undefined || ask === undefined) return given ?? otherwise;
     const answer = (await ask(`${question}${otherwise === '' ? '' : ` [${otherwise}]`}: `)).trim();
@@ -68,7 +82,7 @@ async function gather(options: InitOptions, { ask }: CommandEnvironment): Promis
     return 'This is not a terminal, so nothing can be asked: give at least --public-url and --backend. See postern init --help.\n';
   }
   const publicUrl = await say(options.publicUrl, 'The address that users type', 'http://127.0.0.1:8080');
-  const listen = await say(options.listen, 'Listen on', '127.0.0.1:8080');
+  const listen = await say(options.listen, 'Listen on', defaultListen);
   const domain = await say(options.domain, 'Domain for names without one (empty: none)', '');
   const redis = await say(options.redis, 'Redis URL (empty: an embedded store, for a single node)', '');
   const driver = await say(options.driver, `Webmail (${driverNames.join(', ')})`, driverNames[0]);
@@ -79,7 +93,8 @@ async function gather(options: InitOptions, { ask }: CommandEnvironment): Promis
   const wrong = backends.findIndex((backend) => backend === undefined);
   if (wrong !== -1) return `${JSON.stringify(written[wrong])} is not NAME=HOST or NAME=IMAP_URL,WEBMAIL_URL.\n`;
   const known = backends.filter((backend) => backend !== undefined);
-  return { publicUrl, listen, domain, redis, driver, caFile, backends: known };
+  const places = isContainer ? containerPlaces(redis !== '') : placesBeside(resolve(output));
+  return { publicUrl, listen, domain, redis, driver, caFile, backends: known, places };
 }
 
 function parseBackend(text: string): InitBackend | undefined {
@@ -106,10 +121,16 @@ async function write(output: string, answers: InitAnswers, environment: CommandE
   const files = needed.map((each) => ({ ...each, file: join(folder, each.file) }));
   const made: typeof files = [];
   await mkdir(folder, { recursive: true });
+  const group = await groupFor(folder);
   await writeFile(draft, initFile(answers), { mode: 0o640 });
+  if (group !== undefined) await chown(draft, 0, group);
   for (const each of files) {
     if (await exists(each.file)) continue;
     await writeFile(each.file, each.text, { mode: each.mode });
+    if (group !== undefined) {
+      await chown(each.file, 0, group);
+      await chmod(each.file, 0o640);
+    }
     made.push(each);
   }
   try {
@@ -129,8 +150,19 @@ async function write(output: string, answers: InitAnswers, environment: CommandE
       'The form in it is an example: replace its fields and signs by those of your webmail, see docs/webmails/form.md\n',
     );
   }
-  environment.print(`Next: postern check -c ${output} --online, then postern serve -c ${output}\n`);
+  const start = answers.places.start ?? `postern serve -c ${output}`;
+  environment.print(`Next: postern check -c ${output} --online, then ${start}\n`);
   return exitCodes.ok;
+}
+
+/**
+ * The group that must be able to read what root writes into a folder: that of the folder, if it is not root's. Undefined
+ * if this is not root, or the folder is root's alone.
+ */
+async function groupFor(folder: string): Promise<number | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const { gid } = await stat(folder);
+  return gid === 0 ? undefined : gid;
 }
 
 async function exists(file: string): Promise<boolean> {
@@ -152,6 +184,7 @@ interface InitAnswers {
   /** Empty: the system's authorities. */
   readonly caFile: string;
   readonly backends: readonly InitBackend[];
+  readonly places: InitPlaces;
 }
 
 interface InitBackend {
@@ -162,7 +195,7 @@ interface InitBackend {
 
 /** Makes a commented configuration. Answers are quoted, so that each can only be a value. */
 export function initFile(answers: InitAnswers): string {
-  const { publicUrl, listen, domain, redis, driver, caFile, backends } = answers;
+  const { publicUrl, listen, domain, redis, driver, caFile, backends, places } = answers;
   const isSecure = publicUrl.startsWith('https:');
   const [first] = backends;
   const isOne = backends.length === 1 && first !== undefined;
@@ -182,16 +215,20 @@ export function initFile(answers: InitAnswers): string {
     `trusted_proxies: ${isSecure ? '[127.0.0.1]' : '[]'}`,
     '',
     '# For operators only: /metrics and health, and the socket that postern backend, who, kick and move speak to.',
-    'operators: { listen: 127.0.0.1:9090, socket: state/postern.sock }',
+    `operators: { listen: ${places.operators}, socket: ${places.socket} }`,
     '',
     'sessions:',
     redis === ''
-      ? commentedLine('  # redis: redis://127.0.0.1:6379/0', 'for several nodes; without it state/postern.sqlite')
+      ? commentedLine('  # redis: redis://127.0.0.1:6379/0', `for several nodes; without it ${places.storeFile}`)
       : `  redis: ${yamlText(redis)}`,
-    commentedLine('  keys_file: state/keys', 'the same on all nodes; the first one to start creates it'),
+    ...(redis === '' && places.keepsDefaults !== true ? [`  store_file: ${places.storeFile}`] : []),
+    commentedLine(`  keys_file: ${places.keysFile}`, places.keysAre),
     '  # idle_timeout: 30 min',
     '  # absolute_timeout: 12h',
     '',
+    ...(places.auditFile === undefined
+      ? []
+      : ['# What staff and operators did: docs/audit.md', `audit: { file: ${places.auditFile} }`, '']),
     'directory:',
     domain === ''
       ? commentedLine('  # default_domain: example.org', 'put after names without a domain')

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import { isMissing, whyUnreadable } from '../core/named-files.ts';
+import { userInfo } from 'node:os';
+import { codeOf, isMissing, whyUnreadable } from '../core/named-files.ts';
 import { isObject } from '../core/objects.ts';
 import { encodingProblems, whyUtf16 } from '../core/text.ts';
 import { unknownKeyText } from '../schema/scalars.ts';
@@ -85,5 +86,18 @@ export function checkKeys(file: ConfigFile, known: readonly string[]): void {
 }
 
 function whyUnopened(name: string, error: unknown, remedy: string | undefined): string {
+  if (codeOf(error) === 'EACCES') {
+    const way = 'run the command with sudo, or let a group of that user read the file (chgrp GROUP, chmod 640)';
+    return `the user ${userName()} may not read ${resolve(name)}: ${way}`;
+  }
   return isMissing(error) && remedy !== undefined ? `no such file: ${remedy}` : whyUnreadable(resolve(name), error);
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // The user has no entry in the passwd database, as in a container.
+    return String(process.getuid?.());
+  }
 }

@@ -17,10 +17,12 @@ export interface Ended {
 /** Runs the real command as a process of its own. */
 export async function postern(
   args: readonly string[],
-  options: { cwd?: string; nodeArgs?: readonly string[]; input?: string } = {},
+  options: { cwd?: string; nodeArgs?: readonly string[]; input?: string; user?: string } = {},
 ): Promise<Ended> {
-  const { cwd, nodeArgs = [], input = '' } = options;
-  const child = spawn(process.execPath, [...nodeArgs, bin, ...args], { cwd, env: { PATH: process.env['PATH'] } });
+  const { cwd, nodeArgs = [], input = '', user } = options;
+  const as = user === undefined ? [] : ['setpriv', `--reuid=${user}`, '--regid=nogroup', '--clear-groups'];
+  const [program = '', ...rest] = [...as, process.execPath, ...nodeArgs, bin, ...args];
+  const child = spawn(program, rest, { cwd, env: { PATH: process.env['PATH'] } });
   // Nobody sits there.
   child.stdin.on('error', () => {}).end(input);
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);

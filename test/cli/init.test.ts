@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
 import { initFile } from '../../src/cli/init.ts';
+import { containerPlaces, placesBeside } from '../../src/cli/init-places.ts';
 import { buildDirectory } from '../../src/gateway.ts';
 import { driverNames } from '../../src/webmail/registry.ts';
 import { filesOf, someCertificate } from '../config/config.fixture.ts';
-import { gatewayWith, run } from './cli.fixture.ts';
+import { gatewayWith, postern, run } from './cli.fixture.ts';
 
 const two = [
   '--public-url',
@@ -194,6 +195,7 @@ test('whatever is answered stands in the file as that value and nothing else', (
           redis: '',
           driver: 'none',
           caFile: '',
+          places: placesBeside('/somewhere/postern.yaml'),
           backends: [{ name: `n${name}`, imap: publicUrl, webmail: domain }],
         }),
       );
@@ -208,5 +210,83 @@ test('whatever is answered stands in the file as that value and nothing else', (
         backends: { [`n${name}`]: { imap: publicUrl, webmail: domain } },
       });
     }),
+  );
+});
+
+/** The keys of a configuration that name something the gateway writes, or an address of its own. */
+function placesIn(text: string): object {
+  const { listen, operators, sessions, audit }: Record<string, unknown> = parse(text);
+  return { listen, operators, sessions, ...(audit === undefined ? {} : { audit }) };
+}
+
+const someAnswers = {
+  publicUrl: 'http://localhost:8080',
+  listen: '127.0.0.1:8080',
+  domain: '',
+  redis: '',
+  driver: 'none',
+  caFile: '',
+  backends: [{ name: 'a', imap: 'imaps://mx.test', webmail: 'http://mx.test/' }],
+};
+
+test('in /etc/postern nothing that the gateway writes is under /etc', () => {
+  const places = placesBeside('/etc/postern/postern.yaml');
+  assert.deepEqual(placesIn(initFile({ ...someAnswers, places })), {
+    listen: '127.0.0.1:8080',
+    operators: { listen: '127.0.0.1:9090', socket: '/run/postern/postern.sock', socket_access: 'group' },
+    sessions: { store_file: '/var/lib/postern/postern.sqlite', keys_file: '/var/lib/postern/keys' },
+    audit: { file: '/var/log/postern/audit.jsonl' },
+  });
+});
+
+test('with --container it listens for the platform, and keeps what it writes on one volume', async (t) => {
+  const file = join(filesOf(t, {}), 'postern.yaml');
+  const { code, err, out } = await run(['init', '--container', '-o', file, ...two, '--driver', 'none']);
+  assert.deepEqual([code, err], [0, '']);
+  assert.match(out, /Next: postern check -c \S+ --online, then start the container without a command\n$/);
+  assert.deepEqual(placesIn(readFileSync(file, 'utf8')), {
+    listen: '0.0.0.0:8080',
+    operators: { listen: '0.0.0.0:9090', socket: '/var/lib/postern/postern.sock' },
+    sessions: { store_file: '/var/lib/postern/postern.sqlite', keys_file: '/var/lib/postern/keys' },
+    audit: { file: '/var/lib/postern/audit.jsonl' },
+  });
+});
+
+test('containers that share a Redis take their keys from a mounted secret', () => {
+  const text = initFile({ ...someAnswers, redis: 'redis://redis:6379/0', places: containerPlaces(true) });
+  const { sessions }: Record<string, unknown> = parse(text);
+  assert.deepEqual(sessions, { redis: 'redis://redis:6379/0', keys_file: '/run/secrets/postern-keys' });
+});
+
+test('what root writes into a folder of a group may be read by that group, secrets too', async (t) => {
+  const directory = filesOf(t, {});
+  chownSync(directory, 0, 4711);
+  const options = [
+    '--public-url',
+    'http://localhost:8080',
+    '--backend',
+    'a=mx1.test',
+    'b=mx2.test',
+    '--driver',
+    'header',
+  ];
+  assert.equal((await run(['init', '-o', join(directory, 'postern.yaml'), ...options])).code, 0);
+  for (const name of ['postern.yaml', 'header.secret', 'users.map']) {
+    const { mode, uid, gid } = statSync(join(directory, name));
+    assert.deepEqual([name, mode & 0o777, uid, gid], [name, 0o640, 0, 4711]);
+  }
+});
+
+test('a user who may not read the configuration is told who that is, and what to do', async (t) => {
+  const directory = filesOf(t, { 'postern.yaml': 'listen: 127.0.0.1:8080' });
+  const file = join(directory, 'postern.yaml');
+  chmodSync(directory, 0o755);
+  chmodSync(file, 0o640);
+  const { code, err } = await postern(['serve', '-c', file], { user: 'nobody' });
+  assert.equal(code, 2);
+  assert.equal(
+    err,
+    `${file}:1:1 the user nobody may not read ${file}: run the command with sudo, ` +
+      'or let a group of that user read the file (chgrp GROUP, chmod 640)\n1 problem.\n',
   );
 });
