@@ -10,7 +10,7 @@ import { startChromium } from '../chromium.fixture.ts';
 import { postern } from '../cli/cli.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
-import { startTrustingNginx } from '../integrations/own-nginx.fixture.ts';
+import { startTrustingNginx } from '../integrations/own-web-server.fixture.ts';
 import { entrySettings, startRoundcube } from '../integrations/own-roundcube.fixture.ts';
 import { key } from '../integrations/roundcube-browser.fixture.ts';
 import { withLab } from '../lab/lab.ts';

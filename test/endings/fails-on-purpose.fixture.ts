@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
-import { startNginx } from '../integrations/own-nginx.fixture.ts';
+import { startNginx } from '../integrations/own-web-server.fixture.ts';
 import { freePort, listening } from '../ports.fixture.ts';
 import { startRedisServer } from '../redis-server.fixture.ts';
 

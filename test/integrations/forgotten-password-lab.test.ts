@@ -8,7 +8,7 @@ import { withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { type OwnGateway, startGateway } from './own-gateway.fixture.ts';
-import { startTrustingNginx } from './own-nginx.fixture.ts';
+import { startTrustingNginx } from './own-web-server.fixture.ts';
 import { entrySettings, type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
 import { key } from './roundcube-browser.fixture.ts';
 

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execFileSync } from '../programs.ts';
+import { loadedModules } from './own-web-server.fixture.ts';
 
 const integrations = fileURLToPath(new URL('../../integrations/', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'postern-samples-'));
@@ -36,20 +37,18 @@ for (const name of ['nginx/webmail.conf', 'sogo/nginx.conf']) {
   });
 }
 
-test('Apache takes apache/webmail.conf with the modules that it names', () => {
-  const sample = readFileSync(join(integrations, 'apache/webmail.conf'), 'utf8');
-  const [, named = ''] = /^# a2enmod (.*)$/m.exec(sample) ?? [];
-  // Those that Debian's Apache has from the start; mod_proxy is what proxy_fcgi needs, and is enabled with it.
-  const modules = ['mpm_event', 'authz_core', 'authz_host', 'proxy', ...named.split(' ')];
-  const file = join(directory, 'apache.conf');
-  const loads = modules.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so\n`);
-  writeFileSync(
-    file,
-    `ServerName lab.test\nErrorLog ${directory}/error.log\nPidFile ${directory}/apache.pid\n${loads.join('')}` +
-      sample.replace('/var/lib/roundcube/public_html', directory),
-  );
-  execFileSync('/usr/sbin/apache2', ['-t', '-f', file], { stdio: 'pipe' });
-});
+for (const name of ['apache/webmail.conf', 'sogo/apache.conf']) {
+  test(`Apache takes ${name} with the modules that it names`, () => {
+    const sample = readFileSync(join(integrations, name), 'utf8');
+    const file = join(directory, 'apache.conf');
+    writeFileSync(
+      file,
+      `ServerName lab.test\nErrorLog ${directory}/error.log\nPidFile ${directory}/apache.pid\n${loadedModules(sample)}` +
+        sample.replace('/var/lib/roundcube/public_html', directory),
+    );
+    execFileSync('/usr/sbin/apache2', ['-t', '-f', file], { stdio: 'pipe' });
+  });
+}
 
 test('Cyrus knows every word of cyrus/imapd.conf', () => {
   const file = join(directory, 'imapd.conf');

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { IncomingMessage, request as sendRequest } from 'node:http';
 import { after, before, suite, test } from 'node:test';
 import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
-import { startTrustingNginx } from '../integrations/own-nginx.fixture.ts';
+import { startTrustingNginx } from '../integrations/own-web-server.fixture.ts';
 import { withLab } from '../lab/lab.ts';
 import { browserName, RoundcubeUser } from '../lab/roundcube-user.ts';
 
