@@ -88,3 +88,5 @@ try {
   process.stderr.write(`Not started: ${error.message}\n`); // names the port or the file
   process.exitCode = 1;
 }
+// The channel to the demo would keep a killed machine alive.
+if (process.connected) process.disconnect();

@@ -91,10 +91,14 @@ async function startOnPort(
       return { gateway, configFile };
     } catch (error) {
       // Another demo took it in between.
-      if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
+      if (!isPortTaken(error instanceof Error ? error.cause : error)) throw error;
     }
   }
   return undefined;
+}
+
+function isPortTaken(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE';
 }
 
 function complainOfPort(port: number): number {

@@ -11,23 +11,32 @@ export interface Screen {
   readonly log: Log;
 }
 
+/** As much of a terminal or file as a screen needs. */
+interface Output {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+  on(event: 'error', listener: () => void): unknown;
+}
+
 const eraseLine = '\r\u001B[K';
 
 /** `complain` takes the log where the output is no terminal. */
-export function createScreen(output: NodeJS.WriteStream, complain: (text: string) => void): Screen {
+export function createScreen(output: Output, complain: (text: string) => void): Screen {
   let status = '';
   output.on('error', () => undefined); // of `| head`: nobody reads on, and the demo goes on
   const say = (text: string): void => {
-    output.write(output.isTTY ? `${eraseLine}${text}${status}` : text);
+    output.write(output.isTTY === true ? `${eraseLine}${text}${status}` : text);
   };
   const tell = (level: string, event: EventName, fields: object = {}): void =>
-    (output.isTTY ? say : complain)(`${level}: ${logEvents[event].message} ${inspect(fields, { breakLength: 160 })}\n`);
+    (output.isTTY === true ? say : complain)(
+      `${level}: ${logEvents[event].message} ${inspect(fields, { breakLength: 160 })}\n`,
+    );
   return {
     say,
     setStatus(line) {
       if (line === status) return;
       status = line;
-      if (output.isTTY) output.write(eraseLine + line);
+      if (output.isTTY === true) output.write(eraseLine + line);
       else if (line !== '') output.write(`${line}\n`);
     },
     log: {

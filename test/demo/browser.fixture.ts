@@ -9,6 +9,9 @@ export interface Landed {
   readonly body: Buffer;
 }
 
+const byPerson = { accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
+const byScript = { accept: '*/*', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' };
+
 /**
  * A browser for the tests: it keeps cookies, follows redirects on its own site, and marks navigations, which `fetch`
  * does not allow.
@@ -37,16 +40,24 @@ export class Browser {
     return this.#send('POST', path, form);
   }
 
-  async #send(method: string, path: string, form: URLSearchParams | FormData | undefined): Promise<Landed> {
+  /** What a script of the page gets from `fetch`. */
+  async fetched(path: string): Promise<Landed> {
+    return this.#send('GET', path, undefined, byScript);
+  }
+
+  async #send(
+    method: string,
+    path: string,
+    form: URLSearchParams | FormData | undefined,
+    initiator: Readonly<Record<string, string>> = byPerson,
+  ): Promise<Landed> {
     const encoded = new Response(form ?? null);
     const content = Buffer.from(await encoded.arrayBuffer());
     const request = sendRequest(this.#origin + path, {
       method,
       headers: {
-        accept: 'text/html',
         'sec-fetch-site': 'same-origin',
-        'sec-fetch-mode': 'navigate',
-        'sec-fetch-dest': 'document',
+        ...initiator,
         ...(this.cookies.size === 0 ? {} : { cookie: this.cookieField }),
         ...(method === 'GET' ? {} : { origin: this.#origin, 'content-length': content.length }),
         ...(form === undefined ? {} : { 'content-type': encoded.headers.get('content-type') ?? '' }),

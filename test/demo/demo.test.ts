@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcessByStdio } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,21 +12,13 @@ import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { alice, bob, type Person } from '../../demo/people.ts';
 import { isPortFree } from '../../demo/port.ts';
+import { eventually } from '../eventually.fixture.ts';
 import { freePort, listening } from '../ports.fixture.ts';
 import { spawn } from '../programs.ts';
 import { Browser, fieldsIn, type Landed } from './browser.fixture.ts';
+import { startDemo } from './running-demo.fixture.ts';
 
 const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
-const readyWithinMs = 30_000;
-
-interface RunningDemo {
-  readonly origin: string;
-  /** A separate directory instead of the system's for temporary files. */
-  readonly scratch: string;
-  readonly child: ChildProcessByStdio<null, Readable, Readable>;
-  /** Its standard output so far. */
-  readonly output: () => string;
-}
 
 function run(scratch: string, ...args: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
   const env = { ...process.env, TMPDIR: scratch };
@@ -45,27 +37,6 @@ async function textOf(stream: Readable): Promise<string> {
   return text;
 }
 
-/** Starts the demo on a free port and waits for its ready line. */
-async function startDemo(t: TestContext): Promise<RunningDemo> {
-  const scratch = await scratchOf(t);
-  const port = await freePort();
-  const child = run(scratch, '--port', String(port));
-  t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  let problems = '';
-  child.stderr.on('data', (chunk: Buffer) => (problems += chunk.toString()));
-  let tooLate: NodeJS.Timeout | undefined;
-  await new Promise<void>((resolve, reject) => {
-    tooLate = setTimeout(() => reject(new Error(`Not ready in time. ${problems}`)), readyWithinMs);
-    child.once('exit', () => reject(new Error(`It ended. ${problems}`)));
-    child.stdout.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-      if (/^ready \S+$/m.test(output)) resolve();
-    });
-  }).finally(() => clearTimeout(tooLate));
-  return { origin: `http://127.0.0.1:${port}`, scratch, child, output: () => output };
-}
-
 /** Signs in at the gateway, from the page to which a visitor without a session is led. */
 async function signIn(browser: Browser, person: Person): Promise<Landed> {
   const asked = await browser.open('/');
@@ -80,8 +51,10 @@ function tokenIn(page: string): string {
 }
 
 test('the demo is ready, says whom to try, lets each user in on the right backend, and ends without a trace', async (t) => {
-  const demo = await startDemo(t);
-  assert.match(demo.output(), new RegExp(`^ready ${demo.origin}$`, 'm'));
+  const scratch = await scratchOf(t);
+  const port = await freePort();
+  await using demo = await startDemo(['--port', String(port)], { TMPDIR: scratch });
+  assert.equal(demo.origin, `http://127.0.0.1:${port}`);
   for (const { address, password } of [alice, bob]) {
     assert.ok(demo.output().includes(address));
     assert.ok(demo.output().includes(password));
@@ -133,12 +106,53 @@ test('the demo is ready, says whom to try, lets each user in on the right backen
     assert.match((await hers.open('/mail/INBOX')).path, /^\/-\/login/);
   });
 
-  const exited = once(demo.child, 'exit');
-  demo.child.kill('SIGINT');
-  assert.deepEqual(await exited, [0, null]);
-  assert.equal(await isPortFree(Number(new URL(demo.origin).port)), true);
-  assert.deepEqual(await readdir(demo.scratch), []);
+  assert.deepEqual(await demo.interrupt(), [0, null]);
+  assert.match(demo.output(), /The demo ends\.\n$/);
+  assert.doesNotMatch(demo.output(), /is gone/, 'the machines end with it, and none before');
+  assert.equal(await isPortFree(port), true);
+  assert.deepEqual(await readdir(scratch), []);
+  assert.deepEqual(await processesOf(scratch), []);
 });
+
+test('two demos at once, on a machine whose port 8080 is taken, choose their ports, say so, and do not meet', async (t) => {
+  const other = createServer().listen(8080, '127.0.0.1');
+  // If another program has it, it is taken all the same.
+  await once(other, 'listening').catch(() => undefined);
+  t.after(() => other.close());
+  const scratch = await scratchOf(t);
+  const demos = await Promise.all([startDemo([], { TMPDIR: scratch }), startDemo([], { TMPDIR: scratch })]);
+  await using all = new AsyncDisposableStack();
+  for (const demo of demos) all.use(demo);
+  assert.equal(new Set(demos.map(({ origin }) => origin)).size, 2);
+  for (const demo of demos) {
+    assert.notEqual(demo.origin, 'http://127.0.0.1:8080');
+    assert.match(demo.output(), /^Port 8080 is in use: this demo has \d+\.\nready /);
+    const { port } = new URL(demo.origin);
+    assert.equal(demo.consoleOrigin, `http://support.localhost:${port}`);
+    assert.match((await signIn(new Browser(demo.origin), alice)).body.toString(), /data-backend="a"/);
+    const list = await demo.paste(demo.line('session list'));
+    assert.equal(list.trim().split('\n').length, 2, 'one session each');
+  }
+  for (const demo of demos) assert.deepEqual(await demo.interrupt(), [0, null]);
+  assert.deepEqual(await readdir(scratch), []);
+});
+
+test('a demo that is killed takes its machines with it', async (t) => {
+  const scratch = await scratchOf(t);
+  await using demo = await startDemo(['--port', String(await freePort())], { TMPDIR: scratch });
+  assert.equal((await processesOf(scratch)).length, 3);
+  process.kill(demo.pid, 'SIGKILL');
+  await eventually(async () => (await processesOf(scratch)).length === 0);
+});
+
+/** The machines with a directory here, as process ids. */
+async function processesOf(scratch: string): Promise<readonly string[]> {
+  const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(
+    ids.map(async (id) => [id, await readFile(join('/proc', id, 'cmdline'), 'utf8').catch(() => '')] as const),
+  );
+  return commands.filter(([, command]) => command.includes(`${scratch}/`)).map(([id]) => id);
+}
 
 test('a port that is in use is named, with what to do', async (t) => {
   const scratch = await scratchOf(t);
