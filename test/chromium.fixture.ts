@@ -1,7 +1,7 @@
 import { type Browser, chromium } from 'playwright-core';
 
-/** Starts Debian's Chromium without a window. The caller closes it. */
-export async function startChromium(): Promise<Browser> {
+/** Starts Debian's Chromium without a window, with more flags if any are given. The caller closes it. */
+export async function startChromium(...flags: readonly string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: '/usr/bin/chromium',
     // In the C locale, which a bare system has, Chromium saves a file with an umlaut in its name as "download".
@@ -15,6 +15,7 @@ export async function startChromium(): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...flags,
     ],
   });
 }

@@ -11,9 +11,10 @@ import { root } from './pages.fixture.ts';
  */
 
 /** The folders that commands may change. */
-const changeable = ['/etc', '/var', '/usr/local', '/opt', '/root', '/srv', '/home'];
+const changeable = ['/etc', '/var', '/usr/local', '/opt', '/root', '/run', '/srv', '/home'];
 
-const prelude = `set -uo pipefail
+/** The lines of bash that put the overlays there; `$CHECKOUT` is the project. */
+export const overlays = `set -uo pipefail
 export HOME=/root
 mount -t tmpfs tmpfs /mnt
 overlay() { # LOWER AT
@@ -58,7 +59,7 @@ export async function runInSandbox<Result>(
       await writeFile(copy, content);
     }
     const copied = Object.keys(files).length === 0 ? '' : `cp -rT --preserve=mode "${folder}/files" /\n`;
-    await writeFile(join(folder, 'script'), prelude + copied + script);
+    await writeFile(join(folder, 'script'), overlays + copied + script);
     const child = spawn('unshare', ['--mount', '--propagation', 'private', 'bash', join(folder, 'script')], {
       env: { ...env, OUT: out, CHECKOUT: root.replace(/\/$/, ''), LANG: 'C.UTF-8' },
       stdio: ['ignore', 'pipe', 'pipe'],
