@@ -47,8 +47,10 @@ async function runPatiently(machine: Machine, script: string): Promise<void> {
 describe('docs/first-cluster.md', { concurrency: false }, () => {
   const machines = ['mail-a', 'mail-b', 'front', 'gw1', 'gw2'];
   const blocks = blocksOf('docs/first-cluster.md');
-  const isDrain = ({ text }: Block): boolean => text.includes('postern drain');
-  const untilDrain = blocks.slice(0, blocks.findIndex(isDrain));
+  const untilDrain = blocks.slice(
+    0,
+    blocks.findIndex(({ text }) => text.includes('postern drain')),
+  );
   const [drain, stop, look, back, ...others] = blocks.slice(untilDrain.length);
   let cluster: Machines;
   let browser: Browser;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
@@ -93,6 +93,20 @@ describe('the documentation', () => {
       assert.equal(await refusalOf(line), undefined);
     });
   }
+
+  it('shows every picture of docs/images, each with its description', () => {
+    const shown = pages.flatMap((page) =>
+      [...textOf(page).matchAll(/!\[([^\]]*)\]\(([^)]+)\)/g)].map(([, description = '', target = '']) => {
+        assert.notEqual(description, '', `${page}: ${target}`);
+        return join(dirname(page), target);
+      }),
+    );
+    const pictures = globSync('docs/images/*', { cwd: root });
+    assert.deepEqual(
+      pictures.filter((picture) => !shown.includes(picture)),
+      [],
+    );
+  });
 
   it('opens with a README that is read in five minutes', () => {
     const lines = textOf('README.md').split('\n').length;
