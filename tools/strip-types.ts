@@ -2,10 +2,11 @@ import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } 
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readBuild } from '../src/core/build.ts';
 
 /*
- * Writes lib/, the JavaScript of src/, for the npm package: Node runs no TypeScript below node_modules. npm pack runs
- * this first and removes lib/ afterwards. A checkout never runs lib/ (bin/postern.mjs).
+ * Writes lib/, the JavaScript of src/, for the npm package: Node runs no TypeScript below node_modules. Beside it goes
+ * the file `commit`. npm pack runs this first, and removes both afterwards. A checkout uses neither.
  */
 
 const source = fileURLToPath(new URL('../src', import.meta.url));
@@ -31,4 +32,5 @@ if (import.meta.main) {
     mkdirSync(dirname(written), { recursive: true });
     writeFileSync(written, withoutTypes(join(source, name)));
   }
+  writeFileSync(new URL('../commit', import.meta.url), `${readBuild().commit}\n`);
 }

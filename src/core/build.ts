@@ -15,17 +15,16 @@ const unknown = 'unknown';
 const program = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
- * Reads which program this is from its folder. The commit is `gitHead` of package.json, which is written when a package
- * is made; without it, the commit that a checkout stands on.
+ * Reads which program this is from its folder. The commit is the one that a checkout stands on; elsewhere it is in the
+ * file `commit`, which is written when a package is made.
  */
 export function readBuild(folder: string = program): Build {
   const text = readIfThere(join(folder, 'package.json'));
   const about = text === undefined ? undefined : parseJson(text);
-  const { version, gitHead } = isObject(about) ? about : {};
-  const packed = typeof gitHead === 'string' ? hashIn(gitHead) : undefined;
+  const { version } = isObject(about) ? about : {};
   return {
     version: typeof version === 'string' ? version : unknown,
-    commit: packed ?? checkedOut(join(folder, '.git')) ?? unknown,
+    commit: checkedOut(join(folder, '.git')) ?? hashIn(readIfThere(join(folder, 'commit')) ?? '') ?? unknown,
     node: process.versions.node,
   };
 }

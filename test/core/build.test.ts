@@ -42,21 +42,21 @@ describe('the program says which one it is', () => {
     assert.equal(readBuild(checkout).commit, head);
   });
 
-  it('by what the maker of a package wrote down, before any checkout', async () => {
+  it('by what the maker of a package wrote down, where there is no checkout', async () => {
     const packed = 'a'.repeat(40);
-    await cp(checkout, join(folder, 'packed'), { recursive: true });
-    await writeFile(join(folder, 'packed/package.json'), JSON.stringify({ version: '1.2.4', gitHead: packed }));
-    assert.deepEqual(readBuild(join(folder, 'packed')), {
-      version: '1.2.4',
-      commit: packed,
-      node: process.versions.node,
-    });
+    const program = join(folder, 'packed');
+    await cp(checkout, program, { recursive: true });
+    await writeFile(join(program, 'commit'), `${packed}\n`);
+    assert.equal(readBuild(program).commit, head);
+    await rm(join(program, '.git'), { recursive: true });
+    assert.deepEqual(readBuild(program), { version: '1.2.3', commit: packed, node: process.versions.node });
   });
 
   it('as unknown, where nobody wrote it down', async () => {
     const bare = join(folder, 'bare');
     await mkdir(bare);
-    await writeFile(join(bare, 'package.json'), '{"version":"1.2.5","gitHead":"no hash"}');
+    await writeFile(join(bare, 'package.json'), '{"version":"1.2.5"}');
+    await writeFile(join(bare, 'commit'), 'no hash');
     assert.equal(buildText({ ...readBuild(bare), node: '24.0.0' }), '1.2.5 (commit unknown, Node 24.0.0)');
     assert.equal(readBuild(folder).version, 'unknown');
   });

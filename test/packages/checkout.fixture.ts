@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { runProgram } from '../programs.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The commit on which every copy of the checkout stands. */
+export const copiedCommit = 'c0ffee'.padEnd(40, '0');
 
 /** A copy of this checkout, in which packages can be made beside other tests. It is removed in the end. */
 export interface CheckoutCopy extends AsyncDisposable {
@@ -20,6 +23,8 @@ export async function copyCheckout(version?: string): Promise<CheckoutCopy> {
   const omitted = new Set(['node_modules', '.git', 'var', 'dist', 'lib'].map((name) => join(root, name)));
   await cp(root, path, { recursive: true, filter: (source) => !omitted.has(source) && !source.endsWith('/lab/var') });
   await symlink(join(root, 'node_modules'), join(path, 'node_modules'));
+  await mkdir(join(path, '.git'));
+  await writeFile(join(path, '.git/HEAD'), `${copiedCommit}\n`);
   if (version !== undefined) {
     const file = join(path, 'package.json');
     const text = await readFile(file, 'utf8');

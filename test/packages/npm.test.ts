@@ -11,7 +11,7 @@ import { Browser, fieldsIn } from '../demo/browser.fixture.ts';
 import { freePort } from '../ports.fixture.ts';
 import { awaitPort, runProgram, startProgram } from '../programs.ts';
 import { startRedisServer } from '../redis-server.fixture.ts';
-import { copyCheckout, npm, pack } from './checkout.fixture.ts';
+import { copiedCommit, copyCheckout, npm, pack } from './checkout.fixture.ts';
 
 const root = new URL('../../', import.meta.url);
 const opened = new AsyncDisposableStack();
@@ -98,9 +98,10 @@ describe('npm pack', () => {
 });
 
 describe('the package, installed by npm into an empty folder', () => {
-  it('says its version', async () => {
+  it('says its version, and the commit that it was made of', async () => {
     const { version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'));
-    assert.ok((await runProgram(process.execPath, [bin, '--version'])).startsWith(version));
+    const said = await runProgram(process.execPath, [bin, '--version']);
+    assert.ok(said.startsWith(`${version} (commit ${copiedCommit.slice(0, 12)}, `), said);
   });
 
   it('says under an older Node how to get a newer one', async () => {

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { type DemoBackends, startBackends } from '../../demo/backends.ts';
+import { alice } from '../../demo/people.ts';
+import { Browser, fieldsIn } from '../demo/browser.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
+import type { RunningProgram } from '../programs.ts';
+import { buildDebs, withVersion } from './deb.fixture.ts';
+import { type Installation, openInstallation } from './installation.fixture.ts';
+
+const opened = new AsyncDisposableStack();
+let current: string;
+let older: string;
+let backends: DemoBackends;
+
+before(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-installed-'));
+  opened.defer(() => rm(folder, { recursive: true, force: true }));
+  [current = ''] = await buildDebs(folder, { architecture: 'amd64' });
+  older = await withVersion(current, '0.0.1');
+  backends = opened.use(await startBackends(Date.now()));
+});
+after(() => opened.disposeAsync());
+
+function without(names: readonly string[], others: readonly string[]): readonly string[] {
+  const known = new Set(others);
+  return names.filter((name) => !known.has(name));
+}
+
+for (const release of ['bookworm', 'trixie'] as const) {
+  describe(`on a clean Debian, ${release}`, () => {
+    let debian: Installation;
+    let port: number;
+    let filesBefore: readonly string[];
+    let usersBefore: string;
+    let gateway: RunningProgram;
+    let browser: Browser;
+
+    const users = (): Promise<string> => debian.root.run('getent', ['passwd']);
+    const at = (path: string): string => join(debian.root.path, path);
+
+    before(async () => {
+      debian = await openInstallation(release);
+      port = await freePort();
+      await debian.root.install('adduser');
+      [filesBefore, usersBefore] = [await debian.files(), await users()];
+    });
+    after(() => debian[Symbol.asyncDispose]());
+
+    it('the package is installed, and says what to do before the first start', async () => {
+      assert.match(
+        await debian.install(older),
+        /^Postern does not run yet: write its configuration by 'postern init --output \/etc\/postern\/postern\.yaml', then 'systemctl enable --now postern'\.$/m,
+      );
+      assert.match(await debian.postern(['--version']), /^0\.0\.1 /);
+      assert.match(await users(), /^postern:.*:\/var\/lib\/postern:\/usr\/sbin\/nologin$/m);
+    });
+
+    it('the gateway does not start without a configuration, and says how to make one', async () => {
+      await assert.rejects(debian.start(port), /\/etc\/postern\/postern\.yaml.* create one with postern init/);
+    });
+
+    it('postern init writes a configuration, and check accepts it as the user of the gateway', async () => {
+      assert.match(await debian.configure(backends, port), /^Wrote \/etc\/postern\/postern\.yaml/);
+      const checked = await debian.postern(['check', '-c', '/etc/postern/postern.yaml'], 'postern:postern');
+      assert.match(checked, /is valid\./);
+    });
+
+    it('the gateway starts by the command line of the unit, and signs a user in', async () => {
+      gateway = await debian.start(port);
+      browser = new Browser(`http://127.0.0.1:${port}`);
+      const form = fieldsIn(await browser.text('/-/login'));
+      form.set('user', alice.address);
+      form.set('password', alice.password);
+      const { path, status } = await browser.submit('/-/login', form);
+      assert.deepEqual([path, status], ['/mail/INBOX', 200]);
+    });
+
+    it('an upgrade keeps the session: after the restart the user goes on', async () => {
+      await debian.install(current);
+      await gateway[Symbol.asyncDispose]();
+      gateway = await debian.start(port);
+      const { path, body } = await browser.open('/mail/INBOX');
+      assert.equal(path, '/mail/INBOX');
+      assert.match(body.toString(), /alice@example\.test/);
+      const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
+      assert.ok((await debian.postern(['--version'])).startsWith(version));
+      await gateway[Symbol.asyncDispose]();
+    });
+
+    it('a removal leaves configuration and state', async () => {
+      await debian.root.run('dpkg', ['--remove', 'postern']);
+      assert.deepEqual(
+        ['usr/lib/postern', 'usr/bin/postern', 'etc/postern/postern.yaml', 'var/lib/postern/keys'].map((path) =>
+          existsSync(at(path)),
+        ),
+        [false, false, true, true],
+      );
+    });
+
+    it('a purge leaves nothing: no file and no user', async () => {
+      await debian.root.run('dpkg', ['--purge', 'postern']);
+      const filesAfter = await debian.files();
+      assert.deepEqual(without(filesAfter, filesBefore), []);
+      assert.deepEqual(without(filesBefore, filesAfter), []);
+      assert.equal(await users(), usersBefore);
+    });
+  });
+}

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { runProgram } from '../programs.ts';
+import { type Architecture, builder, buildDebs } from './deb.fixture.ts';
+
+const root = new URL('../../', import.meta.url);
+const opened = new AsyncDisposableStack();
+let folder: string;
+let debs: Record<Architecture, string>;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'postern-deb-'));
+  opened.defer(() => rm(folder, { recursive: true, force: true }));
+  const [amd64 = '', arm64 = ''] = await buildDebs(folder);
+  debs = { amd64, arm64 };
+  for (const [arch, file] of Object.entries(debs)) {
+    await runProgram('dpkg-deb', ['--extract', file, join(folder, arch)]);
+  }
+});
+after(() => opened.disposeAsync());
+
+async function field(file: string, name: string): Promise<string> {
+  return (await runProgram('dpkg-deb', ['--field', file, name])).trim();
+}
+
+describe('the Debian package', () => {
+  it('is built for two architectures, each with a Node for it', async () => {
+    const { version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'));
+    // Of the ELF header: System V's numbers of machines.
+    for (const [arch, machine] of [
+      ['amd64', 0x3e],
+      ['arm64', 0xb7],
+    ] as const) {
+      assert.equal(await field(debs[arch], 'Architecture'), arch);
+      assert.equal(await field(debs[arch], 'Version'), `${version}-1`);
+      await using node = await open(join(folder, arch, 'usr/lib/postern/bin/node'));
+      const { buffer } = await node.read(Buffer.alloc(20), 0, 20, 0);
+      assert.deepEqual([buffer.toString('latin1', 1, 4), buffer.readUInt16LE(18)], ['ELF', machine]);
+    }
+  });
+
+  it('is the same, byte for byte, when it is built again elsewhere', async () => {
+    const [again = ''] = await buildDebs(join(folder, 'again'), { architecture: 'amd64' });
+    const hashes = await Promise.all(
+      [debs.amd64, again].map(async (file) =>
+        createHash('sha256')
+          .update(await readFile(file))
+          .digest('hex'),
+      ),
+    );
+    assert.equal(hashes[1], hashes[0]);
+  });
+
+  it('has no error that lintian finds', async () => {
+    await runProgram('lintian', ['--allow-root', '--fail-on', 'error', debs.amd64], { timeoutMs: 200_000 });
+  });
+
+  it('carries the licences of all that is in it', async () => {
+    const text = await readFile(join(folder, 'amd64/usr/share/doc/postern/copyright'), 'utf8');
+    for (const part of ['The Postern authors', 'Node.js contributors', 'node_modules/undici: MIT', 'Matteo Collina']) {
+      assert.ok(text.includes(part), part);
+    }
+  });
+
+  it('is not built from wrong arguments: one sentence says what is right', async () => {
+    const checkout = new URL('.', root).pathname;
+    for (const [args, says] of [
+      [['--arch', 'riscv64'], 'there is no package for riscv64: write --arch amd64, arm64 or all'],
+      [['--fast'], 'there is no --fast: write --arch amd64|arm64|all, --output FOLDER or --quick'],
+      [['--output'], '--output lacks a folder'],
+    ] as const) {
+      await assert.rejects(builder(checkout, args), { code: 1, stderr: `deploy/deb/build: ${says}\n` });
+    }
+  });
+});
