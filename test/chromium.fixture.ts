@@ -1,7 +1,10 @@
 import { type Browser, chromium } from 'playwright-core';
+import { release } from './programs.ts';
+import { noteUse } from './tested-with.ts';
 
 /** Starts Debian's Chromium without a window, with more flags if any are given. The caller closes it. */
 export async function startChromium(...flags: readonly string[]): Promise<Browser> {
+  if (release === undefined) noteUse(['chromium'], release);
   return chromium.launch({
     executablePath: '/usr/bin/chromium',
     // In the C locale, which a bare system has, Chromium saves a file with an umlaut in its name as "download".

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { noteUse } from './tested-with.ts';
 
 /*
  * The only way in which tests, benchmarks and the lab start programs. programs.tsv says which package brings each, so
@@ -37,7 +38,7 @@ export const listedPrograms: readonly ListedProgram[] = readFileSync(new URL('pr
 const names = new Set(listedPrograms.map(({ program }) => program));
 
 /** The release of Debian whose servers are tested, in a root; undefined for those of this machine. */
-export const release = process.env['LAB_RELEASE'];
+export const release = process.env['LAB_RELEASE'] || undefined;
 
 const fromRelease = new Set(
   listedPrograms
@@ -47,7 +48,12 @@ const fromRelease = new Set(
 
 /** How to start a program: as it is, or in the root of the release that is tested if programs.tsv takes it from there. */
 function placed(program: string, args: readonly string[]): readonly [string, readonly string[]] {
-  if (!fromRelease.has(basename(program))) return [program, args];
+  const isOfRelease = fromRelease.has(basename(program));
+  const packages = listedPrograms
+    .filter((listed) => listed.program === basename(program))
+    .map((listed) => listed.package);
+  if (isOfRelease || release === undefined) noteUse(packages, release);
+  if (!isOfRelease) return [program, args];
   return [join(root, 'test/lab/lab'), ['exec', program, ...args]];
 }
 

@@ -53,6 +53,9 @@ export async function startRedisServer(more: readonly string[] = []): Promise<Re
   };
 }
 
+/** Redis, or the program that speaks its protocol and is tested in its place. */
+const program = process.env['LAB_REDIS'] ?? 'redis-server';
+
 async function launch(port: number, folder: string, more: readonly string[]): Promise<ChildProcess> {
   const settings = {
     port: String(port),
@@ -63,7 +66,7 @@ async function launch(port: number, folder: string, more: readonly string[]): Pr
     appendfsync: 'always',
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  const server = spawn('redis-server', [...args, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const server = spawn(program, [...args, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
   const said: string[] = [];
   for await (const line of createInterface({ input: server.stdout })) {
     said.push(line);
@@ -72,5 +75,5 @@ async function launch(port: number, folder: string, more: readonly string[]): Pr
       return server;
     }
   }
-  throw new Error(`redis-server did not start:\n${said.join('\n')}`);
+  throw new Error(`${program} did not start:\n${said.join('\n')}`);
 }

@@ -2,12 +2,24 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { runProgram, spawn } from '../programs.ts';
+import { release, runProgram, spawn } from '../programs.ts';
+import { noteUse } from '../tested-with.ts';
 
 export const labBackends = ['a', 'b', 'c', 'd', 'mupdate', 'perdition'] as const;
 export type LabBackend = (typeof labBackends)[number];
 
-const script = fileURLToPath(new URL('lab', import.meta.url));
+/** The packages of the servers that each backend is there for. */
+const servers: Readonly<Record<LabBackend, readonly string[]>> = {
+  a: ['dovecot-core', 'roundcube-core', 'php-fpm'],
+  b: ['dovecot-core', 'roundcube-core', 'php-fpm'],
+  c: ['dovecot-core', 'sogo'],
+  d: ['cyrus-common', 'php-horde-imp', 'php-fpm'],
+  mupdate: ['cyrus-common'],
+  perdition: ['perdition'],
+};
+
+/** The path of the lab's script. */
+export const labScript = fileURLToPath(new URL('lab', import.meta.url));
 
 /** The real servers, while a test uses them. */
 export interface Lab {
@@ -31,7 +43,7 @@ export interface LabUser {
 
 /** Runs the lab's script. Rejects with its output. */
 export async function lab(...args: readonly string[]): Promise<string> {
-  return (await runProgram(script, args)).trim();
+  return (await runProgram(labScript, args)).trim();
 }
 
 /**
@@ -46,6 +58,7 @@ export async function withLab(...backends: readonly LabBackend[]): Promise<Lab> 
   const free = await takeForMyself(`${where}/exclusive`);
   // Servers that the previous test file stopped are started again.
   await lab('join', self, ...backends);
+  for (const backend of backends) noteUse(servers[backend], release);
   after(
     async () => {
       free();

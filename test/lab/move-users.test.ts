@@ -8,7 +8,7 @@ import { startGateway } from '../../src/gateway.ts';
 import { run } from '../cli/cli.fixture.ts';
 import { freePort } from '../ports.fixture.ts';
 import { execFileSync } from '../programs.ts';
-import { withLab } from './lab.ts';
+import { labScript, lab as runLab, withLab } from './lab.ts';
 import { RoundcubeUser } from './roundcube-user.ts';
 
 const lab = await withLab('a', 'b');
@@ -42,16 +42,12 @@ suite('the example of docs/move-users.md', { concurrency: false }, async () => {
     chmodSync(join(folder, name), 0o755);
     return join(folder, name);
   };
-  // The lab's servers share a machine: ssh to a.internal is the Dovecot of a.
-  inFolder(
-    'ssh',
-    `#!/bin/sh
-while case "$1" in -*) true ;; *) false ;; esac; do shift; done
-host=\${1%.internal}; shift 2
-exec doveadm -c "${lab.dataFolder}/$host/conf/dovecot.conf" "$@"
-`,
+  // The lab's servers share a machine, and its ssh is a program beside them. A hook knows nothing of our environment.
+  const settings = Object.entries(process.env).flatMap(([name, value]) =>
+    name.startsWith('LAB_') ? [`'${name}=${value}'`] : [],
   );
-  const program = inFolder('carry-mailbox', blockOf('sh').replace('set -e', `set -e\nPATH=${folder}:$PATH`));
+  const ssh = ['env', ...settings, labScript, 'exec', `${lab.dataFolder}/ssh`].join(' ');
+  const program = inFolder('carry-mailbox', blockOf('sh').replaceAll('ssh "', `${ssh} "`));
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const backend = (name: string, address: string): string =>
@@ -72,9 +68,14 @@ ${backend('a', '127.0.0.11')}
 ${backend('b', '127.0.0.12')}
 ${blockOf('yaml').replace(installedAs, program)}`,
   );
+  // The lab has a mailbox of mia on b, too. Here she has none there, as before any first move.
+  const mailOnB = `${lab.dataFolder}/b/data/mail/mia@example.test`;
+  rmSync(mailOnB, { recursive: true, force: true });
   const gateway = await startGateway({ configFile, log: silentLog });
   after(async () => {
     await gateway.close();
+    rmSync(mailOnB, { recursive: true, force: true });
+    await runLab('seed', 'b');
     rmSync(folder, { recursive: true });
   });
 
