@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addAudit } from './audit.ts';
 import { addBackend, addDrain } from './backend.ts';
 import { addCheck } from './check.ts';
+import { addCompletion } from './completion.ts';
 import { addDirectory } from './directory.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { addExplain } from './explain.ts';
@@ -30,4 +31,5 @@ export const otherCommands: readonly AddCommand[] = [
   addDrain,
   addAudit,
   addStaff,
+  addCompletion,
 ];
