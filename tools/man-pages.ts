@@ -30,11 +30,12 @@ export async function manualPages(edition: ManualEdition): Promise<ReadonlyMap<s
   return pages.set('man5/postern.yaml.5', configurationPage(referenceMarkdown(await configSchema()), edition));
 }
 
+function never(): never {
+  throw new Error('the manual runs no command');
+}
+
 /** The commands, none of which is run. */
 function describedProgram(): Command {
-  const never = (): never => {
-    throw new Error('the manual runs no command');
-  };
   const environment: CommandEnvironment = {
     print: never,
     complain: never,

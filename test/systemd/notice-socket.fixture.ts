@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exists, startProgram } from '../programs.ts';
@@ -30,6 +30,8 @@ with open(sys.argv[2], 'a') as out:
 
 export async function startNoticeSocket(): Promise<NoticeSocket> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-notices-'));
+  // The gateway may be another user.
+  await chmod(folder, 0o755);
   const path = join(folder, 'notify');
   const heard = join(folder, 'heard');
   const isReady = async () => {
