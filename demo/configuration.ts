@@ -60,7 +60,7 @@ login:
   branding: { name: Postern demo }
 backend_defaults:
   driver: form
-${hasStaff ? `  master: { user: ${support.name}, password: { file: master.password } }\n` : ''}  form:
+${hasStaff ? hostSettings : ''}  form:
     page: /login
     user_field: user
     password_field: password
@@ -78,6 +78,11 @@ log: { level: warn }
 shutdown: { delay: 0s, deadline: 3s }
 `;
 }
+
+// IMAP is checked often, so that the list of backends says at once what has happened to a killed machine.
+const hostSettings = `  master: { user: ${support.name}, password: { file: master.password } }
+  health: { imap_interval: 1s }
+`;
 
 function staffSettings(port: number): string {
   const { console, assist } = staffHosts(port);

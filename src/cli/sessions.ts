@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { isObject } from '../core/objects.ts';
+import { deviceName } from '../core/text.ts';
 import { type ApiReply, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
@@ -126,10 +127,18 @@ function addKick(program: Command, { environment, finish }: SessionCommandParts)
 }
 
 function sessionTable(sessions: unknown): string {
-  const rows = rowsIn(sessions).map((session) =>
-    ['id', 'user', 'host', 'address', 'since', 'last_use', 'user_agent'].map((name) => cell(session[name])),
-  );
-  return table(['SESSION', 'USER', 'HOST', 'ADDRESS', 'SINCE', 'LAST USE', 'BROWSER'], rows);
+  const rows = rowsIn(sessions).map((session) => {
+    const facts = ['id', 'user', 'host', 'address'].map((name) => cell(session[name]));
+    const browser = cell(session['user_agent']);
+    const times = [session['since'], session['last_use']].map(minuteOf);
+    return [...facts, ...times, deviceName(browser) ?? browser];
+  });
+  return table(['SESSION', 'USER', 'HOST', 'ADDRESS', 'SINCE (UTC)', 'LAST USE (UTC)', 'BROWSER'], rows);
+}
+
+/** A time of the API to the minute, as the console shows it. */
+function minuteOf(time: unknown): string {
+  return cell(time).slice(0, 16).replace('T', ' ');
 }
 
 function describeUser(body: Readonly<Record<string, unknown>>): string {

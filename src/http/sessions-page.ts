@@ -1,9 +1,10 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { CanonicalUser, RecordKey } from '../core/names.ts';
 import type { EndReason, LiveSession, SessionFinder, SessionRecord } from '../core/session.ts';
+import { deviceName } from '../core/text.ts';
 import { formField, type FormTokens, queryParameter, requestInitiator, seeOther } from './forms.ts';
 import { timeTextOf } from './locales.ts';
-import { deviceName, ingressOf, signInPathOf } from './request-context.ts';
+import { ingressOf, signInPathOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
 /** The sessions of a user, on all nodes. Each call rejects when the store cannot be asked. */

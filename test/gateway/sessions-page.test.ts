@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { deviceName } from '../../src/http/request-context.ts';
+import { deviceName } from '../../src/core/text.ts';
 import { Browser, fieldsIn } from '../demo/browser.fixture.ts';
 import { type RunningGateway, startRunning } from './running.fixture.ts';
 
