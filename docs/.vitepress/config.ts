@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitepress';
 
 /*
@@ -92,16 +92,6 @@ const questions: readonly Group[] = [
     'Why is it built this way?',
     [
       ['How a request travels', 'how-a-request-travels'],
-      ['Packages', 'adr/0001-packages'],
-      ['Sessions', 'adr/0002-sessions'],
-      ['Requests', 'adr/0003-requests'],
-      ['Composition', 'adr/0004-composition'],
-      ['TypeScript', 'adr/0005-typescript'],
-      ['Patterns', 'adr/0006-patterns'],
-      ['Operations', 'adr/0007-operations'],
-      ['Audit', 'adr/0008-audit'],
-      ['Referrals', 'adr/0009-referrals'],
-      ['Schemas', 'adr/0010-schemas'],
       ['Contribute', 'files/CONTRIBUTING'],
     ],
   ],
@@ -109,6 +99,18 @@ const questions: readonly Group[] = [
 
 const source = new URL('../../dist/site-source/', import.meta.url);
 const isThere = ([, page]: Entry): boolean => existsSync(new URL(`${page}.md`, source));
+
+/** Pages that no question names, by their titles: the decisions, and what has been forgotten above. */
+const named = new Set(questions.flatMap(([, entries]) => entries.map(([, page]) => page)));
+const others: readonly Entry[] = globSync('{*,adr/*,directory/*,webmails/*}.md', { cwd: source })
+  .map((file) => file.replace(/\.md$/, ''))
+  .filter((page) => !named.has(page))
+  .sort()
+  .map((page) => [/^# (.*)$/m.exec(readFileSync(new URL(`${page}.md`, source), 'utf8'))?.[1] ?? page, page]);
+const decisions = others.filter(([, page]) => page.startsWith('adr/'));
+const forgotten = others.filter(([, page]) => !page.startsWith('adr/'));
+const lastly: readonly Group[] = forgotten.length === 0 ? [] : [['What else is there?', forgotten]];
+const sidebar = [...questions, ['What was decided, and why?', decisions] as const, ...lastly];
 
 // oxlint-disable-next-line import/no-default-export -- VitePress takes the default export.
 export default defineConfig({
@@ -125,7 +127,7 @@ export default defineConfig({
   themeConfig: {
     search: { provider: 'local' },
     outline: { level: [2, 3] },
-    sidebar: questions.map(([text, entries]) => ({
+    sidebar: sidebar.map(([text, entries]) => ({
       text,
       collapsed: entries.length > 10,
       items: entries.filter(isThere).map(([name, page]) => ({ text: name, link: `/${page === 'index' ? '' : page}` })),
