@@ -115,6 +115,8 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const workers = team === undefined ? {} : { workers: config.workers };
   const { version, commit } = node.build;
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
+  const untilMs = config.sessions.acceptUnsignedUntilMs;
+  if (worker === undefined && untilMs !== undefined) log.warn('unsigned-accepted', { untilMs });
   for (const why of worker === undefined ? config.exposedSecrets : []) log.warn('secret-exposed', { why });
   if (worker === undefined) log.info('ready', { version, commit, ...ports, ...facts });
   else log.info('worker-ready', { ...ports, ...facts });

@@ -18,11 +18,16 @@ interface VouchedStateStoreOptions {
   readonly keys: StateKeys;
   readonly clock: Clock;
   readonly log: Log;
+  /** Until when entries count that 0.1.0 wrote, which vouches for none; 0 for not at all. Not at all if undefined. */
+  readonly unsignedUntilMs?: () => number;
 }
 
 /** A state store that accepts only entries written by a holder of a server key. */
 export interface VouchedStateStore extends StateStore {
-  /** Vouches by the promoted key for entries under other keys. Does nothing while the same key stays promoted. */
+  /**
+   * Vouches by the promoted key for entries under other keys and, while they count, for entries without a voucher. Does
+   * nothing else while the same key stays promoted.
+   */
   renew(): Promise<void>;
 }
 
@@ -38,12 +43,20 @@ const missingKeyRetryMs = 5_000;
  * Calls reject with ERR_KEY_UNKNOWN while an entry stands under a key that other nodes use and this machine lacks: such
  * an entry must not count as missing.
  */
-export function createVouchedStateStore({ store, keys, clock, log }: VouchedStateStoreOptions): VouchedStateStore {
+export function createVouchedStateStore({
+  store,
+  keys,
+  clock,
+  log,
+  unsignedUntilMs = () => 0,
+}: VouchedStateStoreOptions): VouchedStateStore {
   /** Versions of entries that count as missing. */
   const unsound = new Map<string, number>();
   const toldAtMs = new Map<StateTable, number>();
   let lackedAtMs = Number.NEGATIVE_INFINITY;
   let renewedUnder: string | undefined;
+  let renewedUpTo = 0;
+  const acceptsUnsigned = (): boolean => clock.nowMs() < unsignedUntilMs();
 
   async function textOf({ table, key }: StateEntry, stored: string): Promise<string | undefined> {
     let read = readVouched(keys.current(), entryKind, [table, key], stored);
@@ -52,7 +65,8 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
       if (isLacked) throw lacking(read.keyId);
       read = readVouched(keys.current(), entryKind, [table, key], stored);
     }
-    return read.kind === 'genuine' ? read.text : undefined;
+    if (read.kind === 'foreign-key') return undefined;
+    return read.kind === 'genuine' || acceptsUnsigned() ? read.text : undefined;
   }
 
   function lacking(keyId: string): PosternError {
@@ -98,15 +112,18 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
 
     async renew() {
       const { promoted } = keys.current();
-      if (renewedUnder === promoted.id) return;
-      const { entries } = await store.changesSince(0);
+      if (renewedUnder === promoted.id && !acceptsUnsigned()) return;
+      const { entries, cursor } = await store.changesSince(renewedUnder === promoted.id ? renewedUpTo : 0);
       for (const { table, key, value, version } of entries) {
-        const read = readVouched(keys.current(), entryKind, [table, key], value ?? '');
-        if (read.kind !== 'genuine' || read.keyId === promoted.id) continue;
+        if (value === undefined || table === 'probe') continue;
+        const read = readVouched(keys.current(), entryKind, [table, key], value);
+        if (read.kind === 'foreign-key' || (read.kind === 'none' && !acceptsUnsigned())) continue;
+        if (read.kind === 'genuine' && read.keyId === promoted.id) continue;
         // A conflict means that another node has vouched for the entry meanwhile.
         await store.put(table, key, vouchFor(promoted, entryKind, [table, key], read.text), version);
       }
       renewedUnder = promoted.id;
+      renewedUpTo = cursor;
     },
 
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),

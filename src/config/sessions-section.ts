@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defined } from '../core/objects.ts';
 import type { Secret } from '../core/secrets.ts';
-import { arrayOf, atLeastOne, duration, integer, leaf, section, text, yesOrNo } from '../schema/scalars.ts';
+import { arrayOf, atLeastOne, duration, integer, leaf, section, text, time, yesOrNo } from '../schema/scalars.ts';
 import {
   parseHostPort,
   parseRedisUrl,
@@ -40,6 +40,12 @@ export function sessionsSection(referenced: ReferencedFiles) {
     serve_stale: duration({ atLeastMs: 0 })
       .prefault('10 min')
       .describe('How long a node continues to serve the sessions that it knows while Redis does not answer.'),
+    accept_unsigned_until: time()
+      .optional()
+      .describe(
+        'During an upgrade from 0.1.0: until when its sessions and state entries count, which nobody vouches for. Write ' +
+          'the time of the upgrade plus `absolute_timeout`; see [upgrade.md](upgrade.md).',
+      ),
     max_per_user: integer({ atLeast: 1, atMost: 1000 })
       .prefault(20)
       .describe('How many sessions one user may have; with one more, the oldest ends.'),
@@ -62,6 +68,7 @@ export function sessionsSection(referenced: ReferencedFiles) {
       });
     })
     .transform((sessions) => ({
+      ...defined({ acceptUnsignedUntilMs: sessions.accept_unsigned_until }),
       store: sessions.redis ?? ({ kind: 'embedded', file: sessions.store_file } satisfies StoreConfig),
       keysFile: sessions.keys_file,
       idleTimeoutMs: sessions.idle_timeout,

@@ -16,6 +16,9 @@ export const logEvents = {
   'secret-exposed': warn('secret is readable or writable by others', ['why'], {
     action: 'Change the owner and mode of the file as `why` says.',
   }),
+  'unsigned-accepted': warn('sessions and state entries that nobody vouches for count until then', ['untilMs'], {
+    action: 'Remove `sessions.accept_unsigned_until` when the upgrade from 0.1.0 is over (docs/upgrade.md).',
+  }),
   'config-reloaded': info('configuration reloaded', ['changed', 'removed', 'serverKeys']),
   'config-refused': error('reload refused; the old configuration stays active', ['code', 'problems'], {
     action: 'Restart the node to apply these changes, or undo them.',
@@ -298,9 +301,7 @@ export const logEvents = {
   'console-login-without-role': warn('user without a role refused at the console', ['user', 'client', 'reference'], {
     action: 'Give the user a role under `support` if that is intended.',
   }),
-  'console-stale': warn('console page shows the last known state', ['err', 'code'], {
-    action: 'Check the state store.',
-  }),
+  'console-stale': warn('console shows the last known state', ['err', 'code'], { action: 'Check the state store.' }),
   'console-unavailable': warn('console page unavailable', ['err', 'code', 'reference'], {
     action: 'Check what `code` names: the store, the audit or the directory.',
   }),
@@ -334,9 +335,7 @@ export const logEvents = {
     action: 'See `audit-unavailable`; `audited` holds the line.',
   }),
   'audit-torn': warn('audit ends in the middle of a line, after a crash or a full disk; starting a new line', ['file']),
-  'audit-not-anchored': warn('end of the audit not anchored in the store', ['err'], {
-    action: 'Check the state store.',
-  }),
+  'audit-not-anchored': warn('audit end not anchored in the store', ['err'], { action: 'Check the state store.' }),
   'audit-copy-waits': warn('cannot copy the audit to syslog; queueing lines', ['syslog', 'err'], {
     action: 'Check the syslog server.',
   }),

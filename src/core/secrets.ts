@@ -105,21 +105,28 @@ type VouchedKind = 'state entry' | 'recent sign-in';
 
 /**
  * The result of reading a stored text. `foreign-key`: it names an unknown key, so it cannot be judged yet. `none`: it
- * was changed, belongs to another owner, or nobody vouched for it.
+ * was changed, belongs to another owner, or nobody vouched for it; `text` is what it says without its voucher.
  */
 type ReadText =
   | { readonly kind: 'genuine'; readonly keyId: string; readonly text: string }
   | { readonly kind: 'foreign-key'; readonly keyId: string }
-  | { readonly kind: 'none' };
+  | { readonly kind: 'none'; readonly text: string };
 
-const vouchedForm = /^([0-9a-f]{8})\.([\w-]{43})\.(.*)$/s;
+/** A JSON object whose last member is the voucher. 0.1.0 reads such a text as the object that it is. */
+const vouchedObject = /^(\{|\{.*,)"vouched":"([0-9a-f]{8})\.([\w-]{43})"\}$/s;
+/** Any other text, behind its voucher. */
+const vouchedText = /^([0-9a-f]{8})\.([\w-]{43})\.(.*)$/s;
 
 /**
- * Vouches for a text: `KEY.MAC.TEXT`, where the MAC is HMAC-SHA-256 over `owner` and the text as a JSON list. Somebody
- * who can write to the store can remove such a text or put back an older one of the same owner, and no more than that.
+ * Vouches for a text: KEY and MAC, where the MAC is HMAC-SHA-256 over `owner` and the text as a JSON list. They are the
+ * last member of a JSON object, and stand as `KEY.MAC.` before another text. Somebody who can write to the store can
+ * remove such a text or put back an older one of the same owner, and no more than that.
  */
 export function vouchFor(key: VouchingKey, kind: VouchedKind, owner: readonly string[], text: string): string {
-  return `${key.id}.${vouchingMac(key, kind, owner, text)}.${text}`;
+  const voucher = `${key.id}.${vouchingMac(key, kind, owner, text)}`;
+  if (!/^\{.*\}$/s.test(text)) return `${voucher}.${text}`;
+  const members = text.slice(0, -1);
+  return `${members}${members === '{' ? '' : ','}"vouched":"${voucher}"}`;
 }
 
 /** Reads a stored text and checks its MAC. */
@@ -129,12 +136,22 @@ export function readVouched(
   owner: readonly string[],
   stored: string,
 ): ReadText {
-  const [, keyId, mac, text] = vouchedForm.exec(stored) ?? [];
-  if (keyId === undefined || mac === undefined || text === undefined) return { kind: 'none' };
+  const { text, keyId, mac } = splitVouched(stored);
+  if (keyId === undefined || mac === undefined) return { kind: 'none', text };
   const key = keys.find(keyId);
   if (key === undefined) return { kind: 'foreign-key', keyId };
   const isGenuine = timingSafeEqual(Buffer.from(vouchingMac(key, kind, owner, text)), Buffer.from(mac));
-  return isGenuine ? { kind: 'genuine', keyId, text } : { kind: 'none' };
+  return isGenuine ? { kind: 'genuine', keyId, text } : { kind: 'none', text };
+}
+
+function splitVouched(stored: string): { readonly text: string; readonly keyId?: string; readonly mac?: string } {
+  const [, members, keyId, mac] = vouchedObject.exec(stored) ?? [];
+  if (members !== undefined && keyId !== undefined && mac !== undefined) {
+    return { text: `${members === '{' ? '{' : members.slice(0, -1)}}`, keyId, mac };
+  }
+  const [, behindKeyId, behindMac, text] = vouchedText.exec(stored) ?? [];
+  if (behindKeyId === undefined || behindMac === undefined || text === undefined) return { text: stored };
+  return { text, keyId: behindKeyId, mac: behindMac };
 }
 
 function vouchingMac(key: VouchingKey, kind: VouchedKind, owner: readonly string[], text: string): string {

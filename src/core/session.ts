@@ -59,11 +59,10 @@ export interface SessionRecord {
   readonly impersonation?: ImpersonationRecord;
   /** Set for a session at the console; `sealed` then vouches for the record alone. */
   readonly staff?: StaffProof;
-  /**
-   * The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend, times and
-   * `impersonation`.
-   */
+  /** The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend and `impersonation`. */
   readonly sealed: string;
+  /** Vouches for the times; undefined if 0.1.0 opened the session. */
+  readonly sealedTimes?: string;
 }
 
 /** The webmail's cookies of a session, sealed, as a store keeps them. */

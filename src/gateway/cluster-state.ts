@@ -47,7 +47,7 @@ interface ClusterStateOptions {
 export async function openClusterState(options: ClusterStateOptions): Promise<ClusterState> {
   const { holder, log, sessions, heldPerHost, keys } = options;
   await using opened = new AsyncDisposableStack();
-  const store = await openStateStore(holder.config, log, options.redis, opened, keys);
+  const store = await openStateStore(holder, log, options.redis, opened, keys);
   const state = opened.use(createStateReplica({ store, log }));
   const forgotten = state.table('forgotten', parseForgotten);
   const loadsTable = state.table('loads', parseNodeLoad);

@@ -86,7 +86,7 @@ export async function renewState(config: Config, log: Log): Promise<void> {
 async function openState(config: Config, log: Log, opened: AsyncDisposableStack): Promise<VouchedStateStore> {
   const { store } = config.sessions;
   if (config.state.redis === undefined && store.kind === 'embedded' && !existsSync(store.file)) return noState;
-  return openStateStore(config, log, undefined, opened, await stateKeysIn(config.sessions.keysFile));
+  return openStateStore({ config }, log, undefined, opened, await stateKeysIn(config.sessions.keysFile));
 }
 
 /** The server keys for a command. For keys that the file lacks it knows only whether they were retired. */

@@ -70,17 +70,19 @@ export async function openSessionStore(
 
 /**
  * Opens the state store. `redis` is the open connection of the sessions; a command without a gateway has none, and what
- * it opens instead is added to `opened`. Only entries that one of `keys` has signed count.
+ * it opens instead is added to `opened`. Only entries that one of `keys` has signed count, but for the time of an upgrade
+ * that the configuration in `holder` names.
  */
 export async function openStateStore(
-  config: Config,
+  holder: { readonly config: Config },
   log: Log,
   redis: RedisConnection | undefined,
   opened: AsyncDisposableStack,
   keys: StateKeys,
 ): Promise<VouchedStateStore> {
-  const store = await openBareStore(config, log, redis, opened);
-  return createVouchedStateStore({ store, keys, clock: systemClock, log });
+  const store = await openBareStore(holder.config, log, redis, opened);
+  const unsignedUntilMs = () => holder.config.sessions.acceptUnsignedUntilMs ?? 0;
+  return createVouchedStateStore({ store, keys, clock: systemClock, log, unsignedUntilMs });
 }
 
 async function openBareStore(

@@ -123,6 +123,22 @@ export function duration(bounds: { readonly atLeastMs: number; readonly atMostMs
   });
 }
 
+/** A moment, in milliseconds since the epoch. */
+export function time() {
+  const remedy = 'write a time with its zone, such as 2030-01-31T06:00:00Z';
+  return leaf({
+    what: 'a time',
+    remedy,
+    examples: ['2030-01-31T06:00:00Z'],
+    parse(value) {
+      const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)$/.test(value)
+        ? Date.parse(value)
+        : Number.NaN;
+      return Number.isNaN(ms) ? wrong(`${shownValue(value)} is not a time: ${remedy}`) : read(ms);
+    },
+  });
+}
+
 /** A size in bytes. */
 export function size(bounds: { readonly atLeast: number; readonly atMost: number }) {
   const range = { low: bounds.atLeast, high: bounds.atMost, format: formatSize };

@@ -19,7 +19,7 @@ import {
 } from './cookie.ts';
 import type { KeyRing } from './key-derivation.ts';
 import type { NodeSessions } from './node-sessions.ts';
-import { parseRecord, recordText, seal, sealedFor, sealPassword } from './record-format.ts';
+import { parseRecord, recordText, seal, sealedFor, sealPassword, sealTimes } from './record-format.ts';
 import type { ServerKeys } from './server-keys.ts';
 
 declare module 'express-session' {
@@ -129,7 +129,7 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
     const { clock, randomBytes, absoluteTimeoutMs, forgetPassword } = this.#options;
     const { user, backend, host, password, client, publicOrigin, timeZone, impersonation } = opening;
     const nowMs = clock.nowMs();
-    const unsealed: Omit<SessionRecord, 'sealed'> = {
+    const unsealed: Omit<SessionRecord, 'sealed' | 'sealedTimes'> = {
       user,
       backend,
       host,
@@ -145,7 +145,11 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
     const credentialsKey = serverKey.sealKeyOf(secret, 'credentials');
     const belongsTo = sealedFor(key, unsealed, 'credentials');
     const kept = forgetPassword ? undefined : password;
-    return { ...unsealed, sealed: sealPassword(credentialsKey, kept, belongsTo, randomBytes) };
+    return {
+      ...unsealed,
+      sealed: sealPassword(credentialsKey, kept, belongsTo, randomBytes),
+      sealedTimes: sealTimes(credentialsKey, belongsTo, randomBytes),
+    };
   }
 
   async #endTooMany(user: CanonicalUser, opened: SessionCookie): Promise<void> {

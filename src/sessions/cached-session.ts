@@ -14,7 +14,15 @@ import type {
 } from '../core/session.ts';
 import type { SessionCookie } from './cookie.ts';
 import type { SealPurpose } from './key-derivation.ts';
-import { isSameOwner, openSealed, parseSavedJar, seal, sealedFor, sealPassword } from './record-format.ts';
+import {
+  areTimesSealed,
+  isSameOwner,
+  openSealed,
+  parseSavedJar,
+  seal,
+  sealedFor,
+  sealPassword,
+} from './record-format.ts';
 
 /** The bookkeeping of the session cache, as a session sees it. */
 export interface SessionKeeper {
@@ -28,6 +36,8 @@ export interface SessionKeeper {
   /** Which cookies of a backend stay in the gateway although they are not HttpOnly. */
   ownsCookie(backend: SessionRecord['backend']): (name: string) => boolean;
   jarChanged(session: CachedSession): void;
+  /** Until when a session goes on that 0.1.0 opened, and for whose times nobody vouches; 0 for not at all. */
+  unsignedUntilMs(): number;
   end(key: RecordKey, reason: EndReason): Promise<void>;
 }
 
@@ -146,7 +156,7 @@ export class CachedSession implements LiveSession {
     const ownerIn = (one: SessionRecord) => sealedFor(this.key, one, 'credentials');
     const sameOwner = isSameOwner(ownerIn(before), ownerIn(record));
     const elsewhere = record.backend !== before.backend || record.host !== before.host;
-    if (newerJar || !sameOwner || record.sealed !== before.sealed) {
+    if (newerJar || !sameOwner || record.sealed !== before.sealed || record.sealedTimes !== before.sealedTimes) {
       const opened = openStored(this.#keeper, this.#cookie, stored);
       if (opened === undefined) return false;
       // Our own unsaved changes win, and are written over the newer jar in a moment; but not on another host.
@@ -203,15 +213,24 @@ function markOf(jar: StoredJar | undefined): string | undefined {
   return jar?.sealed.slice(-markChars);
 }
 
-/** The record, with one copy of the texts that many sessions have in common. */
+/** The record, with one copy of the texts that many sessions have in common, and no end that nobody vouches for. */
 function withSharedTexts(record: SessionRecord, keeper: SessionKeeper): SessionRecord {
-  const { userAgent, publicOrigin, timeZone } = record;
+  const { userAgent, publicOrigin, timeZone, absoluteEndMs, sealedTimes, impersonation } = record;
+  // The seal of an opened mailbox has always covered its end.
+  const isEndProven = sealedTimes !== undefined || impersonation !== undefined;
   return {
     ...record,
+    absoluteEndMs: isEndProven ? absoluteEndMs : Math.min(absoluteEndMs, keeper.unsignedUntilMs()),
     userAgent: keeper.share(userAgent),
     publicOrigin: keeper.share(publicOrigin),
     ...(timeZone === undefined ? {} : { timeZone: keeper.share(timeZone) }),
   };
+}
+
+function areTimesGenuine(keeper: SessionKeeper, cookie: SessionCookie, record: SessionRecord): boolean {
+  if (record.sealedTimes === undefined) return keeper.nowMs() < keeper.unsignedUntilMs();
+  const owner = sealedFor(cookie.key, record, 'credentials');
+  return areTimesSealed(sealKeyOf(cookie, 'credentials'), record.sealedTimes, owner);
 }
 
 function openStored(
@@ -221,7 +240,7 @@ function openStored(
 ): OpenedParts | undefined {
   const { key } = cookie;
   const password = openSealed(sealKeyOf(cookie, 'credentials'), record.sealed, sealedFor(key, record, 'credentials'));
-  if (password === undefined) return undefined;
+  if (password === undefined || !areTimesGenuine(keeper, cookie, record)) return undefined;
   const cookies =
     jar === undefined ? undefined : openSealed(sealKeyOf(cookie, 'jar'), jar.sealed, sealedFor(key, record, 'jar'));
   // A jar that was sealed for another backend was written late, after the session had moved: then no cookies are known,

@@ -26,7 +26,8 @@ function areTexts(...values: readonly unknown[]): boolean {
 
 function isSessionRecord(value: unknown): value is SessionRecord {
   if (!isObject(value)) return false;
-  const { userKey, timeZone, createdAtMs, absoluteEndMs, homeSinceMs, impersonation, staff, ...texts } = value;
+  const { userKey, timeZone, createdAtMs, absoluteEndMs, homeSinceMs, impersonation, staff, sealedTimes, ...texts } =
+    value;
   const { user, backend, host, clientAddress, userAgent, publicOrigin, sealed } = texts;
   return (
     areTexts(user, backend, host, clientAddress, userAgent, publicOrigin, sealed) &&
@@ -34,6 +35,7 @@ function isSessionRecord(value: unknown): value is SessionRecord {
     Number.isSafeInteger(absoluteEndMs) &&
     (homeSinceMs === undefined || Number.isSafeInteger(homeSinceMs)) &&
     (timeZone === undefined || typeof timeZone === 'string') &&
+    (sealedTimes === undefined || typeof sealedTimes === 'string') &&
     (impersonation === undefined || isImpersonation(impersonation)) &&
     (staff === undefined || isStaffProof(staff)) &&
     typeof userKey === 'string' &&
@@ -121,13 +123,13 @@ export function parseEndReason(text: string): EndReason {
   return endReasons.find((reason) => reason === text) ?? 'signed-out';
 }
 
-/** The owner of sealed text. Text that was moved to another session, user, backend, purpose or time does not open. */
+/** The owner of sealed text. Text that was moved to another session, user, backend or purpose does not open. */
 export interface SealedFor {
   readonly key: RecordKey;
   readonly user: CanonicalUser;
   readonly backend: BackendName;
   readonly purpose: SealPurpose;
-  /** Start and latest end of the session, in milliseconds: whoever can write to the store cannot make it last longer. */
+  /** Start and latest end of the session, in milliseconds, which `sealTimes` vouches for. */
   readonly createdAtMs: number;
   readonly absoluteEndMs: number;
   /** Set if staff opened the mailbox. */
@@ -146,16 +148,34 @@ export function sealedFor(
 }
 
 function ownerOf(belongsTo: SealedFor): readonly (string | number)[] {
-  const { key, user, backend, purpose, createdAtMs, absoluteEndMs, impersonation } = belongsTo;
-  const owner = [key, user, backend, purpose, createdAtMs, absoluteEndMs];
+  const { key, user, backend, purpose, absoluteEndMs, impersonation } = belongsTo;
+  const owner = [key, user, backend, purpose];
   if (impersonation === undefined) return owner;
   const { actor, staffSession, reason, ticket } = impersonation;
-  return [...owner, actor, staffSession, reason, ticket];
+  return [...owner, actor, staffSession, reason, ticket, absoluteEndMs];
 }
 
 /** Whether what was sealed for the one opens for the other. */
 export function isSameOwner(one: SealedFor, other: SealedFor): boolean {
-  return JSON.stringify(ownerOf(one)) === JSON.stringify(ownerOf(other));
+  const parts = (owner: SealedFor) => JSON.stringify([ownerOf(owner), timesOf(owner)]);
+  return parts(one) === parts(other);
+}
+
+function timesOf({ key, createdAtMs, absoluteEndMs }: SealedFor): readonly (string | number)[] {
+  return [key, 'times', createdAtMs, absoluteEndMs];
+}
+
+/**
+ * Vouches for start and latest end of a session: whoever can write to the store cannot make it last longer. This is a
+ * text of its own, because 0.1.0 opens the password without it: nodes of both versions share a store during an upgrade.
+ */
+export function sealTimes(sealKey: KeyObject, belongsTo: SealedFor, randomBytes?: (size: number) => Buffer): string {
+  return sealText(sealKey, '', timesOf(belongsTo), randomBytes);
+}
+
+/** Whether the text vouches for these times of this session. */
+export function areTimesSealed(sealKey: KeyObject, sealed: string, belongsTo: SealedFor): boolean {
+  return openSealedText(sealKey, sealed, timesOf(belongsTo)) === '';
 }
 
 /** Seals a text of a session. */

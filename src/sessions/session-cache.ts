@@ -21,6 +21,8 @@ interface SessionTimes {
   readonly idleTimeoutMs: number;
   /** How long sessions in memory are served while the store is away. */
   readonly serveStaleMs: number;
+  /** Until when sessions that 0.1.0 opened count; undefined for never. */
+  readonly acceptUnsignedUntilMs?: number;
 }
 
 /** Options of SessionCache. */
@@ -93,6 +95,7 @@ export class SessionCache {
       share: createSharedTexts(),
       ownsCookie: options.ownsCookie,
       jarChanged: (session) => this.#jarWrites.note(session),
+      unsignedUntilMs: () => this.#holder.config.sessions.acceptUnsignedUntilMs ?? 0,
       end: (key, reason) => this.end(key, reason),
     };
     this.#stopListening = store.watch((event) => this.#onStoreEvent(event));

@@ -44,8 +44,8 @@ function keysOf(...keys: readonly (typeof old)[]): StateKeys {
   return { current: () => ring, meet: async () => 'none' };
 }
 
-function vouched(store: StateStore, keys = keysOf(old), log: Log = silentLog, clock = handClock()) {
-  return createVouchedStateStore({ store, keys, clock, log });
+function vouched(store: StateStore, keys = keysOf(old), log: Log = silentLog, clock = handClock(), untilMs = 0) {
+  return createVouchedStateStore({ store, keys, clock, log, unsignedUntilMs: () => untilMs });
 }
 
 /** A log that remembers its errors. */
@@ -238,6 +238,48 @@ suite('an entry that counts as none', () => {
   });
 });
 
+suite('entries during an upgrade from 0.1.0', () => {
+  test('stand as JSON objects that it reads, whose last member vouches for them', async () => {
+    const bare = createSqliteStateStore(newFile());
+    const node = vouched(bare);
+    for (const table of ['states', 'active', 'overrides', 'moves', 'staff', 'links', 'opened'] as const) {
+      const { text, parse } = entries[table];
+      await node.put(table, 'k', text);
+      const stored = (await bare.changesSince(0)).entries.find((found) => found.table === table)?.value ?? '';
+      const { vouched: voucher, ...known } = JSON.parse(stored);
+      assert.match(voucher, /^0000000a\.[\w-]{43}$/);
+      assert.deepEqual(known, JSON.parse(text));
+      assert.notEqual(parse(stored), undefined, `0.1.0 reads ${table}`);
+    }
+  });
+
+  test('count without a voucher until the time that the operator set, and are vouched for by then', async () => {
+    const bare = createSqliteStateStore(newFile());
+    const clock = handClock();
+    const untilMs = clock.nowMs() + 60_000;
+    const { text } = entries.states;
+    await bare.put('states', 'a', text);
+    const node = vouched(bare, keysOf(old), silentLog, clock, untilMs);
+    assert.equal((await node.changesSince(0)).entries[0]?.value, text);
+    await node.renew();
+    // A node of 0.1.0 that still runs changes one and writes another.
+    await bare.put('states', 'a', ((await bare.changesSince(0)).entries[0]?.value ?? '').replace('MAINT', 'DRAIN'));
+    await bare.put('states', 'b', text);
+    await node.renew();
+    await bare.put('states', 'late', text);
+    clock.advance(60_000);
+    const counted = (await node.changesSince(0)).entries.map(({ key, value }) => [key, value]);
+    assert.deepEqual(
+      new Map(counted.map(([key, value]) => [key, value])),
+      new Map([
+        ['a', text.replace('MAINT', 'DRAIN')],
+        ['b', text],
+        ['late', undefined],
+      ]),
+    );
+  });
+});
+
 suite('entries and server keys', () => {
   test('an entry under a key that is still open counts, and a retired one’s does not', async () => {
     const file = newFile();
@@ -263,7 +305,7 @@ suite('entries and server keys', () => {
     const { id } = keys.current().promoted;
     await eventually(async () =>
       (await bare.changesSince(0)).entries.every(
-        ({ value, key }) => value === undefined || key === 'mia' || value.startsWith(id),
+        ({ value, key }) => value === undefined || key === 'mia' || value.includes(id),
       ),
     );
     await following[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@ import type { ChildProcessByStdio } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -46,24 +46,40 @@ export interface Cluster extends AsyncDisposable {
     more: string,
     ports?: { readonly public?: number; readonly operators?: number },
   ): Promise<string>;
-  /** `descriptors`: how many files and connections it may have open. */
-  startNode(configFile: string, limits?: { readonly descriptors: number }): Promise<Node>;
+  startNode(configFile: string, options?: NodeOptions): Promise<Node>;
 }
 
-const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
+interface NodeOptions {
+  /** How many files and connections it may have open. */
+  readonly descriptors?: number;
+  /** The program of another version; that of this checkout if left out. */
+  readonly program?: string;
+}
 
-export async function startCluster(): Promise<Cluster> {
+interface ClusterOptions {
+  /** Address → password; people of the demo if left out. */
+  readonly users?: Readonly<Record<string, string>>;
+  /** The webmail; one that reports its requests if left out. */
+  readonly webmail?: Server;
+}
+
+const ownProgram = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
+
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   await using started = new AsyncDisposableStack();
   const keyPair = createCertificate(['127.0.0.1'], Date.now());
-  const users = Object.fromEntries(people.map(({ address, password }) => [address, password]));
+  const { users = Object.fromEntries(people.map(({ address, password }) => [address, password])), webmail: given } =
+    options;
   const imap = started.use(await startImapServer({ users, security: 'tls', keyPair }));
   const webmail = { isIll: false, checks: new Array<number>(), uploads: 0 };
-  const server = createServer((request, response) => {
-    if (request.url === '/upload') webmail.uploads += 1;
-    if (request.url !== '/check') return tellWhatArrived(request, response);
-    webmail.checks.push(performance.now());
-    response.writeHead(webmail.isIll ? 500 : 200).end();
-  });
+  const server =
+    given ??
+    createServer((request, response) => {
+      if (request.url === '/upload') webmail.uploads += 1;
+      if (request.url !== '/check') return tellWhatArrived(request, response);
+      webmail.checks.push(performance.now());
+      response.writeHead(webmail.isIll ? 500 : 200).end();
+    });
   const webmailPort = await listening(server);
   started.defer(() => {
     server.close();
@@ -71,7 +87,14 @@ export async function startCluster(): Promise<Cluster> {
   });
   const folder = await mkdtemp(join(tmpdir(), 'postern-balancers-'));
   started.defer(() => rm(folder, { recursive: true, force: true }));
-  await writeFile(join(folder, 'users.map'), `${alice.address}: a\n`);
+  await writeFile(
+    join(folder, 'users.map'),
+    given === undefined
+      ? `${alice.address}: a\n`
+      : Object.keys(users)
+          .map((user) => `${user}: a\n`)
+          .join(''),
+  );
   await writeFile(join(folder, 'ca.crt'), keyPair.certificate);
   const owned = started.move();
   return {
@@ -90,7 +113,7 @@ ${more.includes('operators:') ? '' : `operators: { listen: "127.0.0.1:${ports.op
       await writeFile(file, yaml);
       return file;
     },
-    startNode: (configFile, limits) => startNode(configFile, owned, limits),
+    startNode: (configFile, options) => startNode(configFile, owned, options),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -114,13 +137,11 @@ const tellWhatArrived: RequestListener = (request, response) => {
 async function startNode(
   configFile: string,
   cluster: AsyncDisposableStack,
-  limits?: { readonly descriptors: number },
+  { descriptors, program = ownProgram }: NodeOptions = {},
 ): Promise<Node> {
   const command = [process.execPath, program, 'serve', '-c', configFile];
   const [run = '', ...args] =
-    limits === undefined
-      ? command
-      : ['prlimit', `--nofile=${limits.descriptors}:${limits.descriptors}`, '--', ...command];
+    descriptors === undefined ? command : ['prlimit', `--nofile=${descriptors}:${descriptors}`, '--', ...command];
   const child = spawn(run, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   const stop = async (): Promise<void> => {
@@ -144,7 +165,8 @@ async function startNode(
   const logged = (event: EventName): Promise<LogLine> =>
     new Promise((resolve, reject) => {
       const look = (): void => {
-        const found = log.find((line) => line['event'] === event);
+        // Version 0.1.0 has no names of events.
+        const found = log.find((line) => (line['event'] ?? line['msg']) === event);
         if (found === undefined && child.exitCode === null && child.signalCode === null) return;
         waiting.delete(look);
         if (found === undefined)

@@ -15,19 +15,19 @@ export class Visitor implements Disposable {
   readonly #origin: URL;
   readonly #port: number;
   readonly #from: string;
+  readonly #isTls: boolean;
   readonly #agent: Agent;
   readonly cookies = new Map<string, string>();
   /** The number of connections that were made. */
   connections = 0;
 
-  constructor(origin: string, port: number, from = '127.0.0.1') {
+  /** `isTls`: whether the port takes TLS; as the origin says, if left out. */
+  constructor(origin: string, port: number, from = '127.0.0.1', isTls = origin.startsWith('https:')) {
     this.#origin = new URL(origin);
     this.#port = port;
     this.#from = from;
-    this.#agent =
-      this.#origin.protocol === 'https:'
-        ? new TlsAgent({ keepAlive: true, rejectUnauthorized: false })
-        : new Agent({ keepAlive: true });
+    this.#isTls = isTls;
+    this.#agent = isTls ? new TlsAgent({ keepAlive: true, rejectUnauthorized: false }) : new Agent({ keepAlive: true });
   }
 
   /** Sends one request. Rejects if the connection fails before the answer is complete. */
@@ -38,8 +38,7 @@ export class Visitor implements Disposable {
   ): Promise<Reply> {
     const { body } = options;
     const isText = typeof body === 'string';
-    const secure = this.#origin.protocol === 'https:';
-    const request = (secure ? sendOverTls : sendPlain)({
+    const request = (this.#isTls ? sendOverTls : sendPlain)({
       host: '127.0.0.1',
       port: this.#port,
       localAddress: this.#from,

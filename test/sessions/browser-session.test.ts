@@ -31,9 +31,10 @@ suite('the sessions of browsers', () => {
     const session = await node.session(`a=1; ${cookie}; b=2`);
     assert.equal(session.password?.reveal(), password);
     assert.equal(session.jar.header('/', clock.nowMs()), `webmail_session=${jarCookie}`);
-    const { userKey, sealed, ...known } = session.record;
+    const { userKey, sealed, sealedTimes, ...known } = session.record;
     assert.equal(userKey, node.keys.current().promoted.userKeyOf(alice));
     assert.match(sealed, /^1\./);
+    assert.match(sealedTimes ?? '', /^1\./);
     assert.deepEqual(known, {
       user: alice,
       backend: 'a',

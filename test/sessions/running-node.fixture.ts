@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
+import { defined } from '../../src/core/objects.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { EndReason, LiveSession, SessionLookup, SessionStore } from '../../src/core/session.ts';
 import { BrowserSessions } from '../../src/sessions/browser-session.ts';
@@ -29,6 +30,7 @@ export interface NodeSettings {
   readonly forgetPassword?: boolean;
   readonly secure?: boolean;
   readonly cacheLimit?: number;
+  readonly acceptUnsignedUntilMs?: number;
 }
 
 /** The session part of one gateway node, with pages as small as they can be over a real HTTP server. */
@@ -64,6 +66,7 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
         sessions: {
           idleTimeoutMs: settings.idleTimeoutMs ?? 30 * 60_000,
           serveStaleMs: settings.serveStaleMs ?? 10 * 60_000,
+          ...defined({ acceptUnsignedUntilMs: settings.acceptUnsignedUntilMs }),
         },
       },
     },

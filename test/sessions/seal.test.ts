@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
-import { openSealed, seal, type SealedFor } from '../../src/sessions/record-format.ts';
+import { areTimesSealed, openSealed, seal, type SealedFor, sealTimes } from '../../src/sessions/record-format.ts';
 import { alice, backendNamed, bob, recordKeyOf, sampleKey } from './samples.fixture.ts';
 
 const sealKey = sampleKey.sealKeyOf('S'.repeat(43), 'credentials');
@@ -35,14 +35,21 @@ suite('sealed text', () => {
     ['user', { user: bob }],
     ['backend', { backend: backendNamed('b') }],
     ['purpose', { purpose: 'jar' }],
-    ['beginning', { createdAtMs: 1_001 }],
-    ['end', { absoluteEndMs: 2_001 }],
   ] as const) {
     test(`does not open for another ${what}`, () => {
       const sealed = seal(sealKey, 'alice-pw', belongsTo);
       assert.equal(openSealed(sealKey, sealed, { ...belongsTo, ...differing }), undefined);
     });
   }
+
+  test('of the times vouches for this session, its beginning and its end alone', () => {
+    const sealed = sealTimes(sealKey, belongsTo);
+    assert.ok(areTimesSealed(sealKey, sealed, belongsTo));
+    for (const differing of [{ createdAtMs: 1_001 }, { absoluteEndMs: 2_001 }, { key: recordKeyOf('two') }]) {
+      assert.ok(!areTimesSealed(sealKey, sealed, { ...belongsTo, ...differing }), JSON.stringify(differing));
+    }
+    assert.ok(!areTimesSealed(sealKey, seal(sealKey, '', belongsTo), belongsTo));
+  });
 
   test('does not open with the secret of another cookie', () => {
     const sealed = seal(sealKey, 'alice-pw', belongsTo);
