@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { DebianRoot } from '../debian-root.fixture.ts';
 import type { TestCertificate } from '../passdb/certificates.fixture.ts';
 import { freePort } from '../ports.fixture.ts';
-import { connects, startProgram } from '../programs.ts';
+import { connects, release, startProgram } from '../programs.ts';
 import { type DovecotGeneration, dovecotConfiguration } from './dovecot-configurations.fixture.ts';
 
 export const masterPassword = 'the-password-of-the-gateway';
@@ -29,7 +29,8 @@ export function readDovecotSample(generation: DovecotGeneration, name: string): 
 
 /**
  * A Dovecot of the test's own, on a free port, with the sample configurations of integrations/dovecot included; with a
- * certificate on another port over TLS, too. With a `root` of Debian 13 it is Dovecot 2.4, in there.
+ * certificate on another port over TLS, too. With a `root` of Debian 13 it is Dovecot 2.4, in there,
+ * and so it is where the servers of Debian 13 are tested (LAB_RELEASE).
  */
 export async function startDovecot(
   directory: string,
@@ -37,7 +38,7 @@ export async function startDovecot(
   certificate?: TestCertificate,
   root?: DebianRoot,
 ): Promise<OwnDovecot> {
-  const generation = root === undefined ? '2.3' : '2.4';
+  const generation = root !== undefined || release === 'trixie' ? '2.4' : '2.3';
   const port = await freePort();
   const tlsPort = certificate === undefined ? 0 : await freePort();
   const at = (name: string): string => join(directory, name);

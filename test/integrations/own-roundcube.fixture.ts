@@ -9,7 +9,10 @@ import { freePort } from '../ports.fixture.ts';
 import { awaitPort, spawn, stopProgram } from '../programs.ts';
 import { key } from './roundcube-browser.fixture.ts';
 
-const installed = '/usr/share/roundcube';
+/** Another Roundcube than Debian's, as for the lab (test/lab/README.md); from 1.7 on, with a document root of its own. */
+const checkout = process.env['LAB_ROUNDCUBE'];
+const installed = checkout ?? '/usr/share/roundcube';
+const configurations = checkout === undefined ? '/etc/roundcube' : join(checkout, 'config');
 const plugin = fileURLToPath(new URL('../../integrations/roundcube/postern', import.meta.url));
 
 export interface OwnRoundcube {
@@ -34,7 +37,7 @@ export function entrySettings(imapHost: string, password = 'gateway-pw'): readon
 }
 
 /**
- * Debian's Roundcube with the plugin, before PHP's own web server, on a free port. `settings`: lines of PHP. Several
+ * Debian's Roundcube, or that of LAB_ROUNDCUBE, with the plugin, before PHP's own web server, on a free port. `settings`: lines of PHP. Several
  * may share a `databaseFile`.
  */
 export async function startRoundcube(
@@ -88,14 +91,15 @@ async function lay(directory: string, settings: readonly string[], databaseFile:
   await chmod(directory, 0o755);
   await symlink(join(installed, 'program'), at('program'));
   await symlink(join(installed, 'SQL'), at('SQL'));
-  await symlink(join(installed, 'index.php'), at('index.php'));
+  if (checkout === undefined) await symlink(join(installed, 'index.php'), at('index.php'));
+  else await symlink(join(installed, 'vendor'), at('vendor'));
   for (const kind of ['skins', 'plugins']) {
     for (const name of await readdir(join(installed, kind))) {
       await symlink(join(installed, kind, name), at(kind, name));
     }
   }
   for (const name of ['defaults.inc.php', 'mimetypes.php']) {
-    await symlink(join('/etc/roundcube', name), at('config', name));
+    await symlink(join(configurations, name), at('config', name));
   }
   await cp(plugin, at('plugins/postern'), { recursive: true });
   for (const name of ['program', 'skins', 'plugins']) await symlink(at(name), at('public_html', name));
@@ -107,7 +111,7 @@ async function lay(directory: string, settings: readonly string[], databaseFile:
 if (preg_match('#^/(?:program|skins|plugins)/[^?]+[.](?:js|css|png|svg|gif|jpg|woff2?|html)$#', parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH))) return false;
 $_SERVER['SCRIPT_NAME'] = $_SERVER['PHP_SELF'] = '/index.php';
 define('INSTALL_PATH', '${directory}/');
-include INSTALL_PATH . 'index.php';
+include ${checkout === undefined ? "INSTALL_PATH . 'index.php'" : `'${join(checkout, 'public_html/index.php')}'`};
 `,
   );
 }

@@ -32,27 +32,47 @@ export async function startNginx(http: string, port: number): Promise<AsyncDispo
 }
 
 /** Starts nginx with the sample of integrations/sogo in front of the lab's SOGo, which trusts who knows the secret. */
-export async function startTrustingNginx(lab: Pick<Lab, 'port'>, secret: string): Promise<SogoWeb> {
+export async function startTrustingNginx(lab: Pick<Lab, 'port'>, secret: string): Promise<OwnWebServer> {
   return startSogoWeb('nginx', { sogodPort: lab.port(20_001), secret });
 }
 
-/** A web server of this project's samples in front of a SOGo. */
-export type SogoWeb = AsyncDisposable & { readonly origin: string };
+/** A web server with one of this project's samples. */
+export type OwnWebServer = AsyncDisposable & { readonly origin: string };
 
 /** Starts a web server with its sample of integrations/sogo, in front of a sogod of the lab's c, for this machine alone. */
 export async function startSogoWeb(
   server: 'nginx' | 'apache',
   { sogodPort, secret }: { readonly sogodPort: number; readonly secret: string },
-): Promise<SogoWeb> {
+): Promise<OwnWebServer> {
+  return startWebServer(server, `sogo/${server}.conf`, (sample) =>
+    sample
+      .replaceAll('REPLACE-BY-THE-SECRET-OF-THE-GATEWAY', secret)
+      .replaceAll('http://127.0.0.1:20000', `http://127.0.0.13:${sogodPort}`),
+  );
+}
+
+/** Starts a web server with its sample for Roundcube, in front of a Roundcube of the lab, for this machine alone. */
+export async function startRoundcubeWeb(server: 'nginx' | 'apache', backendFolder: string): Promise<OwnWebServer> {
+  return startWebServer(server, `${server}/webmail.conf`, (sample) =>
+    sample
+      .replace('include fastcgi_params;', 'include /etc/nginx/fastcgi_params;')
+      .replaceAll('/var/lib/roundcube/public_html', `${backendFolder}/run/rc/public_html`)
+      .replaceAll('/run/php/php-fpm.sock', `${backendFolder}/run/fpm.sock`),
+  );
+}
+
+async function startWebServer(
+  server: 'nginx' | 'apache',
+  file: string,
+  render: (sample: string) => string,
+): Promise<OwnWebServer> {
   const port = await freePort();
-  const sample = await readFile(new URL(`../../integrations/sogo/${server}.conf`, import.meta.url), 'utf8');
-  const rendered = sample
+  const sample = await readFile(new URL(`../../integrations/${file}`, import.meta.url), 'utf8');
+  const rendered = render(sample)
     .replaceAll('10.0.0.21', '127.0.0.1')
     .replaceAll('10.0.0.22', '127.0.0.2')
-    .replaceAll('REPLACE-BY-THE-SECRET-OF-THE-GATEWAY', secret)
     .replace('listen 80;', `listen 127.0.0.1:${port};`)
-    .replace('<VirtualHost *:80>', `Listen 127.0.0.1:${port}\n<VirtualHost *:${port}>`)
-    .replaceAll('http://127.0.0.1:20000', `http://127.0.0.13:${sogodPort}`);
+    .replace('<VirtualHost *:80>', `Listen 127.0.0.1:${port}\n<VirtualHost *:${port}>`);
   const running = await (server === 'nginx' ? startNginx(rendered, port) : startApache(rendered, port));
   return { origin: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: async () => running[Symbol.asyncDispose]() };
 }

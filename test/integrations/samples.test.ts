@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { execFileSync } from '../programs.ts';
+import { execFileSync, runProgram } from '../programs.ts';
+import { mailRoot } from './mail-root.fixture.ts';
 import { loadedModules } from './own-web-server.fixture.ts';
 
 const integrations = fileURLToPath(new URL('../../integrations/', import.meta.url));
@@ -50,13 +51,23 @@ for (const name of ['apache/webmail.conf', 'sogo/apache.conf']) {
   });
 }
 
-test('Cyrus knows every word of cyrus/imapd.conf', () => {
-  const file = join(directory, 'imapd.conf');
-  const sample = readFileSync(join(integrations, 'cyrus/imapd.conf'), 'utf8').replace('#admins:', 'admins:');
-  writeFileSync(file, `configdirectory: ${directory}\npartition-default: ${directory}\n${sample}`);
-  const lint = ['-C', file, 'conf-lint'];
-  assert.equal(execFileSync('/usr/lib/cyrus/bin/cyr_info', lint, { encoding: 'utf8', stdio: 'pipe' }), '');
-});
+for (const [release, version] of [
+  ['bookworm', '3.6'],
+  ['trixie', '3.10'],
+] as const) {
+  test(`Cyrus ${version} knows every word of cyrus/imapd.conf`, async () => {
+    const file = join(directory, 'imapd.conf');
+    const sample = readFileSync(join(integrations, 'cyrus/imapd.conf'), 'utf8').replaceAll(/^#(?=\w+:)/gm, '');
+    assert.match(sample, /^admins: .*\n(?:.*\n)*(?!#)/m);
+    writeFileSync(file, `configdirectory: ${directory}\npartition-default: ${directory}\n${sample}`);
+    const program = '/usr/lib/cyrus/bin/cyr_info';
+    const root = release === 'bookworm' ? undefined : await mailRoot(release);
+    const run = (...args: readonly string[]): Promise<string> =>
+      root === undefined ? runProgram(program, args) : root.run(program, args, { mounts: { [directory]: directory } });
+    assert.match(await run('-C', file, 'version'), new RegExp(`cyrus-imapd ${version.replace('.', '\\.')}\\.`));
+    assert.equal(await run('-C', file, 'conf-lint'), '');
+  });
+}
 
 test('each file of the integrations is named in its README', () => {
   const own = files.filter((name) => /\.(conf|php|lua)$/.test(name) && !name.startsWith('roundcube/postern/'));

@@ -5,7 +5,7 @@ import { after, before, suite, test } from 'node:test';
 import { withLab } from '../lab/lab.ts';
 import { browserName, RoundcubeUser } from '../lab/roundcube-user.ts';
 import { type OwnGateway, startGateway } from './own-gateway.fixture.ts';
-import { type SogoWeb, startSogoWeb } from './own-web-server.fixture.ts';
+import { type OwnWebServer, startSogoWeb } from './own-web-server.fixture.ts';
 
 const lab = await withLab('c');
 const secret = 'A-secret-of-the-test-only';
@@ -43,8 +43,8 @@ const propfind = Buffer.from('<?xml version="1.0"?><D:propfind xmlns:D="DAV:"><D
 for (const server of ['nginx', 'apache'] as const) {
   suite(`SOGo behind the sample for ${server}`, { concurrency: false }, () => {
     const running = new AsyncDisposableStack();
-    let web: SogoWeb;
-    let trusting: SogoWeb;
+    let web: OwnWebServer;
+    let trusting: OwnWebServer;
     let gateway: OwnGateway;
     before(async () => {
       web = running.use(await startSogoWeb(server, { sogodPort: lab.port(20_000), secret }));

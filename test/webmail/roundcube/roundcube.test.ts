@@ -23,6 +23,26 @@ driverContract({
   webmail: fakeRoundcube(),
 });
 
+driverContract({
+  name: 'roundcube, as 1.7 was recorded',
+  landing: '/roundcube/',
+  create: (exchange) => create({ exchange, clock, settings: {} }),
+  webmail: fakeRoundcube('/roundcube/', 'roundcube-1.7/'),
+});
+
+test('1.7 asked above its public_html is a failure that names the path', async () => {
+  const said = 'Please, configure your HTTP server to point to the /public_html directory (with fallback to …).';
+  const exchange = scriptedExchange(() => responseOf(200, said));
+  const signIn = create({ exchange, clock, settings: {} }).signIn(hostWith('/'), identity('right'), going);
+  await assert.rejects(signIn, { code: 'ERR_WEBMAIL_ANSWER', message: /check the path of the webmail URL/ });
+});
+
+test('a wrong password is a refusal in the recorded words of 1.7', async () => {
+  const exchange = scriptedExchange(fakeRoundcube('/', 'roundcube-1.7/'));
+  const driver = create({ exchange, clock, settings: {} });
+  assert.deepEqual(await driver.signIn(hostWith('/'), identity('wrong'), going), { kind: 'rejected' });
+});
+
 test('a sign-in sends the token, the time zone and the exact password, and keeps the newest pair of cookies', async () => {
   const exchange = scriptedExchange(fakeRoundcube());
   const outcome = await create({ exchange, clock, settings: {} }).signIn(hostWith('/'), identity('right'), going);
