@@ -14,15 +14,15 @@ const sample = fileURLToPath(new URL('../../deploy/logrotate/postern', import.me
 
 /** The sample, for an audit in another folder, of root, verified by the command of this checkout. */
 async function sampleFor(folder: string, configFile: string): Promise<string> {
+  const command = join(dirname(configFile), 'postern');
+  const verify = `exec ${process.execPath} ${bin} "$@" -c ${configFile} --without-store`;
+  await writeFile(command, `#!/bin/sh\n${verify}\n`, { mode: 0o755 });
   const text = await readFile(sample, 'utf8');
   return text
     .replaceAll('/var/log/postern/', `${folder}/`)
     .replaceAll('/var/log/postern.log', join(folder, 'postern.log'))
     .replace('su postern postern', 'su root root')
-    .replace(
-      '/usr/bin/postern audit verify',
-      `${process.execPath} ${bin} audit verify -c ${configFile} --without-store`,
-    )
+    .replaceAll('/usr/bin/postern', command)
     .replace('logger', `echo changed >> ${join(folder, 'alarm')}; true`);
 }
 

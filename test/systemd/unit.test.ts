@@ -5,10 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { debianRoot } from '../debian-root.fixture.ts';
 import { runProgram } from '../programs.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/systemd/', import.meta.url));
 const unit = join(folder, 'postern.service');
+/** No colours and no links in what systemd prints. */
+const plain = { SYSTEMD_COLORS: '0', SYSTEMD_URLIFY: '0' };
 
 async function scratch(t: TestContext): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'postern-unit-'));
@@ -34,7 +37,7 @@ interface Finding {
 /** The exposure of the unit in a root, from 0 to 10, and the open findings. */
 async function exposureOf(root: string): Promise<{ readonly level: number; readonly open: readonly string[] }> {
   const about = ['security', '--offline=yes', `--root=${root}`, '--no-pager'];
-  const said = await runProgram('systemd-analyze', [...about, 'postern.service']);
+  const said = await runProgram('systemd-analyze', [...about, 'postern.service'], { env: plain });
   const findings: readonly Finding[] = JSON.parse(
     await runProgram('systemd-analyze', [...about, '--json=short', 'postern.service']),
   );
@@ -59,6 +62,24 @@ describe('the unit', () => {
       'IPAddressDeny=',
       'NotifyAccess=',
     ]);
+  });
+
+  test('is exposed by 1.5 of 10 at most to the systemd of Debian 13, too, which knows all of it', async () => {
+    await using root = await debianRoot('trixie');
+    await root.install('systemd');
+    const etc = join(root.path, 'srv/etc/systemd/system');
+    await mkdir(etc, { recursive: true });
+    await cp(unit, join(etc, 'postern.service'));
+    const about = ['--root=/srv', '--no-pager', 'postern.service'];
+    const said = await root.run('systemd-analyze', ['security', '--offline=yes', ...about], { env: plain });
+    const level = Number(/Overall exposure level for postern\.service: ([\d.]+)/.exec(said)?.[1]);
+    assert.ok(level <= 1.5, said);
+    const verify = 'systemd-analyze verify --man=no --recursive-errors=no --root=/srv postern.service 2>&1 || true';
+    const complaints = (await root.run('sh', ['-c', verify], { env: plain })).split('\n').filter((line) => line !== '');
+    assert.deepEqual(
+      complaints.filter((line) => !line.includes('is not executable: No such file')),
+      [],
+    );
   });
 
   test('stays below 2 with a port below 1024, of a checkout', async (t) => {
