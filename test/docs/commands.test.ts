@@ -66,7 +66,7 @@ function scriptOf(page: string): { readonly script: string; readonly runs: reado
       if (isScript(block)) lines.push(`chmod 755 ${path}`);
     }
     if (!hasCommands(block)) continue;
-    lines.push(`cd ${/\bnpm |node [a-z]/.test(block.text) ? '/opt/postern' : '/etc/postern'}`);
+    lines.push(`cd ${/^(?:npm|node) /m.test(block.text) ? '/opt/postern' : '/etc/postern'}`);
     const servesItself = commandsIn(block).some(({ name }) => /\bserve\b/.test(name));
     for (const command of commandsIn(block)) {
       const treatment = treatmentOf(command);
