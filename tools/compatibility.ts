@@ -37,6 +37,7 @@ export const deeds: readonly (readonly [file: RegExp, deed: string])[] = [
   [/^test\/balancers\//, 'load balancers'],
   [/^test\/directory\//, 'directory sources'],
   [/^test\/(sessions|redis|faults|login|workers|backends)\//, 'the store of sessions and states'],
+  [/^test\/(integrations\/samples|docs\/configurations)/, 'samples, by its own check'],
   [/^test\/browser\//, 'pages'],
 ];
 
