@@ -9,7 +9,7 @@ import { alice } from '../../demo/people.ts';
 import { Browser, fieldsIn } from '../demo/browser.fixture.ts';
 import { freePort } from '../ports.fixture.ts';
 import type { RunningProgram } from '../programs.ts';
-import { buildDebs, withVersion } from './deb.fixture.ts';
+import { buildDebs, native, withVersion } from './deb.fixture.ts';
 import { type Installation, openInstallation } from './installation.fixture.ts';
 
 const opened = new AsyncDisposableStack();
@@ -20,7 +20,7 @@ let backends: DemoBackends;
 before(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'postern-installed-'));
   opened.defer(() => rm(folder, { recursive: true, force: true }));
-  [current = ''] = await buildDebs(folder, { architecture: 'amd64' });
+  [current = ''] = await buildDebs(folder, { architecture: native });
   older = await withVersion(current, '0.0.1');
   backends = opened.use(await startBackends(Date.now()));
 });

@@ -8,6 +8,10 @@ const releasedAt = '1795000000';
 
 export type Architecture = 'amd64' | 'arm64';
 
+/** The architecture of this machine, and the other one. */
+export const [native, foreign]: readonly [Architecture, Architecture] =
+  process.arch === 'arm64' ? ['arm64', 'amd64'] : ['amd64', 'arm64'];
+
 export interface DebOptions {
   /** Both if left out. */
   readonly architecture?: Architecture;

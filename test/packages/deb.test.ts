@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { runProgram } from '../programs.ts';
-import { type Architecture, builder, buildDebs } from './deb.fixture.ts';
+import { type Architecture, builder, buildDebs, foreign, native } from './deb.fixture.ts';
 
 const root = new URL('../../', import.meta.url);
 const opened = new AsyncDisposableStack();
@@ -18,10 +18,15 @@ before(async () => {
   const [amd64 = '', arm64 = ''] = await buildDebs(folder);
   debs = { amd64, arm64 };
   for (const [arch, file] of Object.entries(debs)) {
-    await runProgram('dpkg-deb', ['--extract', file, join(folder, arch)]);
+    await runProgram('dpkg-deb', ['--raw-extract', file, join(folder, arch)]);
   }
 });
 after(() => opened.disposeAsync());
+
+/** A file of the package for this machine. */
+function at(path: string): string {
+  return join(folder, native, path);
+}
 
 async function field(file: string, name: string): Promise<string> {
   return (await runProgram('dpkg-deb', ['--field', file, name])).trim();
@@ -44,9 +49,9 @@ describe('the Debian package', () => {
   });
 
   it('is the same, byte for byte, when it is built again elsewhere', async () => {
-    const [again = ''] = await buildDebs(join(folder, 'again'), { architecture: 'amd64' });
+    const [again = ''] = await buildDebs(join(folder, 'again'), { architecture: native });
     const hashes = await Promise.all(
-      [debs.amd64, again].map(async (file) =>
+      [debs[native], again].map(async (file) =>
         createHash('sha256')
           .update(await readFile(file))
           .digest('hex'),
@@ -56,13 +61,37 @@ describe('the Debian package', () => {
   });
 
   it('has no error that lintian finds', async () => {
-    await runProgram('lintian', ['--allow-root', '--fail-on', 'error', debs.amd64], { timeoutMs: 200_000 });
+    await runProgram('lintian', ['--allow-root', '--fail-on', 'error', debs[native]], { timeoutMs: 200_000 });
   });
 
   it('carries the licences of all that is in it', async () => {
-    const text = await readFile(join(folder, 'amd64/usr/share/doc/postern/copyright'), 'utf8');
+    const text = await readFile(at('usr/share/doc/postern/copyright'), 'utf8');
     for (const part of ['The Postern authors', 'Node.js contributors', 'node_modules/undici: MIT', 'Matteo Collina']) {
       assert.ok(text.includes(part), part);
+    }
+  });
+
+  it('brings the manual, the completion, and what logrotate and fail2ban need, which dpkg keeps as it was edited', async () => {
+    assert.equal(
+      await readFile(at('DEBIAN/conffiles'), 'utf8'),
+      '/etc/fail2ban/filter.d/postern.conf\n/etc/fail2ban/jail.d/postern.conf\n/etc/logrotate.d/postern\n',
+    );
+    const manual = await runProgram('man', ['-P', 'cat', at('usr/share/man/man1/postern-check.1.gz')]);
+    assert.match(manual, /--online/);
+    assert.match(await readFile(at('usr/share/bash-completion/completions/postern'), 'utf8'), /^complete /m);
+  });
+
+  it('says on a machine of another architecture which package is needed', async () => {
+    for (const [program, code] of [
+      ['usr/bin/postern', 126],
+      ['DEBIAN/preinst', 1],
+    ] as const) {
+      await assert.rejects(runProgram('sh', [join(folder, foreign, program), 'install']), {
+        code,
+        stderr: new RegExp(
+          `^postern: this is the package for ${foreign}, but this machine is \\S+: install the package for ${native}\\.\n$`,
+        ),
+      });
     }
   });
 
