@@ -22,10 +22,10 @@ const notes: readonly Note[] = [
 it('the table says which version did what, on both releases or on one', () => {
   assert.equal(
     table(notes),
-    `|  | Debian 12 | Debian 13 | done with both | done with one |
-| --- | --- | --- | --- | --- |
-| Dovecot | 2.3.19.1 | 2.4.1 | sign-in and sign-out | moves of users |
-| Redis | – | 8.0.2 | – | sign-in and sign-out |
+    `|  | Debian 12 | Debian 13 | done with both | with the first alone | with the second alone |
+| --- | --- | --- | --- | --- | --- |
+| Dovecot | 2.3.19.1 | 2.4.1 | sign-in and sign-out | moves of users | – |
+| Redis | – | 8.0.2 | – | – | sign-in and sign-out |
 `,
   );
 });

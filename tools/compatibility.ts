@@ -78,11 +78,12 @@ export function table(notes: readonly Note[]): string {
         product,
         ...trials.map((trial) => trial?.version ?? '–'),
         listed(deedsInOrder.filter((deed) => twelve.has(deed) && thirteen.has(deed))),
-        listed(deedsInOrder.filter((deed) => twelve.has(deed) !== thirteen.has(deed))),
+        listed(deedsInOrder.filter((deed) => twelve.has(deed) && !thirteen.has(deed))),
+        listed(deedsInOrder.filter((deed) => !twelve.has(deed) && thirteen.has(deed))),
       ]),
     ];
   });
-  const titles = ['', 'Debian 12', 'Debian 13', 'done with both', 'done with one'];
+  const titles = ['', 'Debian 12', 'Debian 13', 'done with both', 'with the first alone', 'with the second alone'];
   return [row(titles), row(titles.map(() => '---')), ...rows].join('');
 }
 
