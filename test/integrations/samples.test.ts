@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { execFileSync, runProgram } from '../programs.ts';
+import { execFileSync, runProgram, spawnSync } from '../programs.ts';
 import { mailRoot } from './mail-root.fixture.ts';
 import { loadedModules } from './own-web-server.fixture.ts';
 
@@ -68,6 +68,14 @@ for (const [release, version] of [
     assert.equal(await run('-C', file, 'conf-lint'), '');
   });
 }
+
+test('SOGo can read the lines of sogo/sogo.conf, comments included', () => {
+  const file = join(directory, 'sogo.conf');
+  writeFileSync(file, `{\n${readFileSync(join(integrations, 'sogo/sogo.conf'), 'utf8')}}\n`);
+  // It says what is wrong, and ends as if nothing was.
+  const { stdout, stderr } = spawnSync('plparse', [file], { encoding: 'utf8' });
+  assert.match(stdout + stderr, /^Parsing '.*' - a dictionary\s*$/);
+});
 
 test('each file of the integrations is named in its README', () => {
   const own = files.filter((name) => /\.(conf|php|lua)$/.test(name) && !name.startsWith('roundcube/postern/'));
