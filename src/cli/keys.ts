@@ -1,10 +1,11 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import { silentLog } from '../core/log.ts';
-import { addKey, promoteKey, readKeysFile, retireKey } from '../sessions/keys-file.ts';
+import { addKey, makeKeysFile, promoteKey, readKeysFile, retireKey } from '../sessions/keys-file.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { configOption, type ExitCode, exitCodes, type Format, formatOption, withExamples } from './options.ts';
 import { json, table } from './output.ts';
@@ -13,31 +14,15 @@ import { json, table } from './output.ts';
 export function addKeys(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const keys = program
     .command('keys')
-    .summary('add, promote, retire or list the server keys')
+    .summary('create, add, promote, retire or list the server keys')
     .description(
       'The server keys sign cookies and seal sessions. All nodes share one file. To rotate: add a key and copy ' +
         'the file to every node; promote it everywhere; retire the old one after the absolute timeout.',
     );
-  const load = (name: string) => loadConfig(name, { env: environment.env });
-  const fileOf = async (name: string) => (await load(name)).sessions.keysFile;
+  const fileOf = (name: string) => keysFileOf(name, environment);
 
-  keys
-    .command('list')
-    .summary('list the keys in the file, and which one seals')
-    .addOption(configOption())
-    .addOption(formatOption())
-    .action(async ({ config, format }: { config: string; format: Format }) => {
-      const file = await fileOf(config);
-      const entries = await readKeysFile(file);
-      if (entries === undefined) {
-        environment.complain(`There is no ${file} yet: the first node to start creates it.\n`);
-        return end(exitCodes.no);
-      }
-      const rows = entries.map(({ id, state, sinceMs }) => ({ id, state, since: new Date(sinceMs).toISOString() }));
-      const asRows = rows.map(({ id, state, since }) => [id, state, since]);
-      environment.print(format === 'json' ? json(rows) : table(['KEY', 'STATE', 'SINCE'], asRows));
-      end(exitCodes.ok);
-    });
+  addList(keys, environment, end);
+  addCreate(keys, environment, end);
 
   keys
     .command('add')
@@ -73,7 +58,7 @@ export function addKeys(program: Command, environment: CommandEnvironment, end: 
     .option('--now', 'do not wait for sessions that the key sealed: end them')
     .addOption(configOption())
     .action(async (id: string, { config: name, now }: { config: string; now?: true }) => {
-      const config = await load(name);
+      const config = await loadConfig(name, { env: environment.env });
       const refusal = now ? undefined : await whyTooEarly(id, config);
       if (refusal !== undefined) {
         environment.complain(refusal);
@@ -85,10 +70,54 @@ export function addKeys(program: Command, environment: CommandEnvironment, end: 
 
   withExamples(keys, [
     ['postern keys list -c postern.yaml', 'all keys, and which one seals'],
+    ['postern keys create keys', 'for a secret of Kubernetes or Compose'],
     ['postern keys add', 'first step of a rotation'],
     ['postern keys promote 1f2e3d4c', 'second step, once every node has the file'],
     ['postern keys retire 5a6b7c8d', 'last step, after the absolute timeout'],
   ]);
+}
+
+async function keysFileOf(name: string, { env }: CommandEnvironment): Promise<string> {
+  return (await loadConfig(name, { env })).sessions.keysFile;
+}
+
+/** `postern keys list`. */
+function addList(keys: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  keys
+    .command('list')
+    .summary('list the keys in the file, and which one seals')
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async ({ config, format }: { config: string; format: Format }) => {
+      const file = await keysFileOf(config, environment);
+      const entries = await readKeysFile(file);
+      if (entries === undefined) {
+        environment.complain(`There is no ${file} yet: the first node to start creates it.\n`);
+        return end(exitCodes.no);
+      }
+      const rows = entries.map(({ id, state, sinceMs }) => ({ id, state, since: new Date(sinceMs).toISOString() }));
+      const asRows = rows.map(({ id, state, since }) => [id, state, since]);
+      environment.print(format === 'json' ? json(rows) : table(['KEY', 'STATE', 'SINCE'], asRows));
+      end(exitCodes.ok);
+    });
+}
+
+/** `postern keys create`: for nodes whose keys file comes from elsewhere, as a secret that is mounted. */
+function addCreate(keys: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  keys
+    .command('create')
+    .summary('write a first keys file, for nodes that get theirs from elsewhere')
+    .description(
+      'Writes a keys file with one key, which seals. Without it, the first node to start makes the file. Containers ' +
+        'get it as a mounted secret.',
+    )
+    .argument('<file>', 'the file to write; it must not exist')
+    .action(async (name: string) => {
+      const file = resolve(name);
+      const [key] = await makeKeysFile(file);
+      environment.print(`Wrote ${file} with the key ${key?.id}: keep it secret, and give it to every node.\n`);
+      end(exitCodes.ok);
+    });
 }
 
 /** Explains why a key cannot be retired yet; undefined if no living session can depend on it. */

@@ -50,6 +50,22 @@ test('list ends with 1 where no node has made the file yet', async (t) => {
   assert.match(err, /the first node to start creates it/);
 });
 
+test('create writes a file with one key for nodes that cannot make theirs, and never over another file', async (t) => {
+  const file = join(filesOf(t, {}), 'keys');
+  const { code, out } = await run(['keys', 'create', file]);
+  assert.equal(code, 0);
+  const [made, ...others] = (await readKeysFile(file)) ?? [];
+  assert.deepEqual([made?.state, others], ['promoted', []]);
+  assert.equal(out, `Wrote ${file} with the key ${made?.id}: keep it secret, and give it to every node.\n`);
+  const again = await run(['keys', 'create', file]);
+  assert.notEqual(again.code, 0);
+  assert.match(again.err, /keys cannot be made \(EEXIST\)/);
+  assert.deepEqual(
+    (await readKeysFile(file))?.map(({ id }) => id),
+    [made?.id],
+  );
+});
+
 test('a rotation is add, promote, retire, each with what to do next', async (t) => {
   const { keys, file, first, config } = await scene(t, 'sessions: { absolute_timeout: 1s, idle_timeout: 1s }');
   const added = await keys('add');

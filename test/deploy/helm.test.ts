@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { buildDirectory } from '../../src/gateway.ts';
+import { gatewayWith, run } from '../cli/cli.fixture.ts';
+import { filesOf } from '../config/config.fixture.ts';
+import { at, type Field, find, helm, problemsOf, render } from './helm.fixture.ts';
+
+const values = `existingSecret: postern
+config:
+  public_url: https://webmail.example.org
+  trusted_proxies: [10.42.0.0/16]
+  sessions: { redis: { url: "redis://redis.mail.svc:6379/0" } }
+  directory: { default_domain: example.org, sources: [{ type: map, file: users.map }] }
+  backends:
+    a: { imap: "imaps://mx1.internal", webmail: "http://mx1.internal/", driver: roundcube }
+files:
+  users.map: |
+    alice@example.org: a
+audit: { existingClaim: postern-audit }
+`;
+/** Everything that can be switched on. */
+const everything = `${values}replicaCount: 3
+image: { repository: registry.example.org/postern, digest: "sha256:${'0'.repeat(64)}" }
+imagePullSecrets: [{ name: registry }]
+serviceMonitor: { enabled: true, labels: { release: prometheus } }
+networkPolicy:
+  ingressFrom: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": ingress } } }]
+  metricsFrom: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": monitoring } } }]
+  egress: [{ to: [{ ipBlock: { cidr: 10.0.0.0/8 } }] }]
+service: { type: LoadBalancer, annotations: { example.org/pool: mail } }
+podAnnotations: { example.org/team: mail }
+podLabels: { team: mail }
+nodeSelector: { kubernetes.io/os: linux }
+tolerations: [{ key: mail, operator: Exists, effect: NoSchedule }]
+affinity: { nodeAffinity: {} }
+`;
+
+function ingressOf(policy: Field): string {
+  return JSON.stringify(at(policy, 'spec.ingress'));
+}
+
+function checksumOf(objects: readonly Field[]): unknown {
+  return Object(at(find(objects, 'Deployment'), 'spec.template.metadata.annotations'))['checksum/config'];
+}
+
+describe('the chart', () => {
+  let objects: readonly Field[];
+  before(async () => (objects = await render(values)));
+  const pod = (): Field | undefined => at(find(objects, 'Deployment'), 'spec.template.spec');
+
+  it('passes helm’s own lint', async () => {
+    assert.match(await helm(['lint'], values, '--strict'), /1 chart\(s\) linted, 0 chart\(s\) failed/);
+  });
+
+  it('renders objects that Kubernetes knows, with fields that it knows', async () => {
+    for (const given of [values, everything]) {
+      const rendered = await render(given);
+      assert.ok(rendered.length >= 6);
+      for (const object of rendered) assert.deepEqual(problemsOf(object), []);
+    }
+  });
+
+  it('would be seen to be wrong: a field of another name, a text for a number', () => {
+    const text = JSON.stringify(find(objects, 'Deployment'));
+    assert.deepEqual(problemsOf(JSON.parse(text.replace('livenessProbe', 'aliveProbe'))), [
+      '/spec/template/spec/containers/0/aliveProbe is not a field of apps/v1 Deployment',
+    ]);
+    assert.match(problemsOf(JSON.parse(text.replace('"replicas":2', '"replicas":"two"'))).join(), /replicas/);
+  });
+
+  it('has a configuration that `postern check` accepts', async (t) => {
+    const map = find(objects, 'ConfigMap');
+    const names = Object.keys(Object(at(map, 'data')));
+    assert.deepEqual(names, ['postern.yaml', 'users.map']);
+    const data = Object(at(map, 'data'));
+    const folder = filesOf(t, data);
+    const { code, out, err } = await run(['check', '-c', join(folder, 'postern.yaml')], {
+      loadGateway: gatewayWith({ buildDirectory }),
+    });
+    assert.equal(code, 0, out + err);
+  });
+
+  it('gives a stop the time that it takes: the drain, the delay, the deadline', async () => {
+    assert.match(JSON.stringify(find(objects, 'ConfigMap')), /deadline: 60s\\n +delay: 5s/);
+    assert.match(JSON.stringify(at(pod(), 'containers.0.lifecycle.preStop')), /postern drain .*; sleep 10/);
+    assert.equal(at(pod(), 'terminationGracePeriodSeconds'), 10 + 5 + 60 + 10);
+    const longer = find(await render(values, '--set', 'shutdown.deadlineSeconds=600'), 'Deployment');
+    assert.equal(at(longer, 'spec.template.spec.terminationGracePeriodSeconds'), 10 + 5 + 600 + 10);
+  });
+
+  it('runs as the user of the image, who may nothing, on a read-only root', async () => {
+    const dockerfile = await readFile(fileURLToPath(new URL('../../Dockerfile', import.meta.url)), 'utf8');
+    const [, user = '', group = ''] = /^USER (\d+):(\d+)$/m.exec(dockerfile) ?? [];
+    const { runAsUser, runAsGroup, runAsNonRoot, seccompProfile } = Object(at(pod(), 'securityContext'));
+    assert.deepEqual([runAsUser, runAsGroup, runAsNonRoot], [Number(user), Number(group), true]);
+    assert.deepEqual(seccompProfile, { type: 'RuntimeDefault' });
+    assert.deepEqual(at(pod(), 'containers.0.securityContext'), {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    assert.equal(at(pod(), 'automountServiceAccountToken'), false);
+    assert.equal(at(find(objects, 'ServiceAccount'), 'automountServiceAccountToken'), false);
+  });
+
+  it('mounts the Secret read-only, for its group alone', () => {
+    const volumes = at(pod(), 'volumes');
+    assert.deepEqual(at(volumes, '1.secret'), { secretName: 'postern', defaultMode: 0o440 });
+    assert.equal(at(pod(), 'securityContext.fsGroup'), 1000);
+    assert.deepEqual(at(pod(), 'containers.0.volumeMounts.1'), {
+      name: 'secrets',
+      mountPath: '/run/secrets/postern',
+      readOnly: true,
+    });
+  });
+
+  it('lets the audit of a pod outlive it, in a folder of the pod’s name', async () => {
+    assert.deepEqual(at(pod(), 'volumes.3.persistentVolumeClaim'), { claimName: 'postern-audit' });
+    assert.deepEqual(at(pod(), 'containers.0.volumeMounts.3'), {
+      name: 'audit',
+      mountPath: '/var/lib/postern/audit',
+      subPathExpr: '$(POD_NAME)',
+    });
+    assert.match(JSON.stringify(find(objects, 'ConfigMap')), /file: \/var\/lib\/postern\/audit\/audit\.jsonl/);
+  });
+
+  it('asks the operators’ listener whether the node lives and is ready', () => {
+    const probes = ['startupProbe', 'livenessProbe', 'readinessProbe'];
+    assert.deepEqual(
+      probes.map((probe) => at(pod(), `containers.0.${probe}.httpGet`)),
+      ['/-/live', '/-/live', '/-/ready'].map((asked) => ({ path: asked, port: 'operators' })),
+    );
+  });
+
+  it('closes the operators’ port to all but those that are named', async () => {
+    assert.equal(ingressOf(find(objects, 'NetworkPolicy')), '[{"ports":[{"port":"http","protocol":"TCP"}]}]');
+    const open = find(await render(everything), 'NetworkPolicy');
+    assert.match(ingressOf(open), /"port":"operators".*"monitoring"/);
+    assert.deepEqual(at(open, 'spec.policyTypes'), ['Ingress', 'Egress']);
+  });
+
+  it('makes new pods of a changed configuration, and only then', async () => {
+    const changed = await render(values, '--set', 'config.sessions.idle_timeout=10 min');
+    assert.notEqual(checksumOf(changed), checksumOf(objects));
+    assert.equal(checksumOf(await render(values, '--set', 'replicaCount=5')), checksumOf(objects));
+  });
+
+  it('is of the program’s version, and says after the installation what to try', async () => {
+    const { version } = JSON.parse(
+      await readFile(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8'),
+    );
+    assert.equal(at(pod(), 'containers.0.image'), `postern:${version}`);
+    const notes = await helm(['install', 'mail', '--dry-run=client'], values);
+    assert.match(notes, /exec deployment\/mail-postern -- postern check --online/);
+  });
+
+  describe('refuses, in one sentence with what to do,', () => {
+    const cases: readonly (readonly [what: string, set: string, said: RegExp])[] = [
+      [
+        'no secret',
+        'existingSecret=',
+        /existingSecret is empty: make the server keys .*and set existingSecret=postern\n/,
+      ],
+      ['no public address', 'config.public_url=', /config\.public_url is missing: set it to what users type/],
+      ['no backend', 'config.backends=null', /config\.backends is missing: name the mail servers/],
+      ['no Redis', 'config.sessions.redis=null', /config\.sessions\.redis is missing: .*set it to a URL such as/],
+      [
+        'an audit that ends with its pod',
+        'audit.existingClaim=',
+        /the audit would be lost with its pod: set audit\.existing/,
+      ],
+      [
+        'two times of a stop',
+        'config.shutdown.delay=9s',
+        /config\.shutdown belongs under shutdown: set shutdown\.delaySec/,
+      ],
+      ['an unknown value', 'replicas=3', /additional properties 'replicas' not allowed/],
+      ['a digest that is none', 'image.digest=latest', /'latest' does not match pattern/],
+    ];
+    for (const [what, set, said] of cases) {
+      it(what, async () => {
+        await assert.rejects(render(values, '--set', set), { stderr: said });
+      });
+    }
+
+    it('unless the loss of the audit is accepted, or syslog keeps it', async () => {
+      const syslog = 'config.audit.syslog.url=tls://siem.internal:6514';
+      for (const given of ['audit.ephemeral=true', syslog]) {
+        const rendered = await render(values, '--set', 'audit.existingClaim=', '--set', given);
+        assert.deepEqual(at(find(rendered, 'Deployment'), 'spec.template.spec.volumes.3.emptyDir'), {});
+      }
+    });
+  });
+});
