@@ -36,10 +36,13 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["node", "--no-memory-reducer", "--min-semi-space-size=64", "/opt/postern/bin/postern.mjs"]
 CMD ["serve", "-c", "/etc/postern/postern.yaml"]
 
-# Last, so that a new commit does not build anything above again.
+# Last, so that a new commit does not build anything above again. `postern --version` says the commit, too.
 ARG VERSION=unreleased
 ARG REVISION=unknown
 ARG SOURCE=https://example.org/OWNER/postern
+USER 0
+RUN cd /opt/postern && npm pkg set gitHead="${REVISION}"
+USER 1000:1000
 LABEL org.opencontainers.image.title="Postern" \
   org.opencontainers.image.description="The front door of a webmail cluster: one sign-in, and the right mailbox server." \
   org.opencontainers.image.licenses="MIT" \

@@ -45,7 +45,12 @@ export async function prepareCompose(): Promise<AsyncDisposable & { readonly fol
   await cp(source, folder, { recursive: true, filter: (name) => name !== join(source, 'secrets') });
   const env = { POSTERN: `${process.execPath} ${join(root, 'bin/postern.mjs')}`, SECRETS: join(folder, 'secrets') };
   await runProgram('sh', [join(folder, 'prepare')], { env });
-  return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+  return { folder, [Symbol.asyncDispose]: () => remove(folder) };
+}
+
+/** Redis, which a shell started, may still write for a moment after that has ended. */
+function remove(folder: string): Promise<void> {
+  return rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
 }
 
 /** The parts of the Compose file, run without an engine on ports of loopback. */

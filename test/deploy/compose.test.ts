@@ -38,7 +38,7 @@ describe('the Compose file', () => {
 
   it('mounts whatever the nodes’ configuration names, and gives a stop its time', async () => {
     const yaml = await readFile(join(folder, 'postern/postern.yaml'), 'utf8');
-    const named = [...yaml.matchAll(/\/run\/secrets\/(\w+)/g)].map(([, name]) => name);
+    const named = [...yaml.matchAll(/\/run\/secrets\/([\w-]+)/g)].map(([, name]) => name);
     for (const name of ['node1', 'node2']) {
       const { secrets = [], volumes = [], read_only: readOnly, stop_grace_period: grace } = services[name] ?? {};
       assert.deepEqual(new Set(named), new Set(secrets.map(({ source }) => source)));
@@ -51,7 +51,7 @@ describe('the Compose file', () => {
   });
 
   it('gets secrets that containers can read, in a folder that nobody else can open', async () => {
-    const files = ['secrets', 'secrets/keys', 'secrets/redis_password'].map((name) => stat(join(folder, name)));
+    const files = ['secrets', 'secrets/postern-keys', 'secrets/redis-password'].map((name) => stat(join(folder, name)));
     const modes = (await Promise.all(files)).map(({ mode }) => mode & 0o777);
     assert.deepEqual(modes, [0o700, 0o444, 0o444]);
   });

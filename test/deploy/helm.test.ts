@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
@@ -8,19 +9,7 @@ import { gatewayWith, run } from '../cli/cli.fixture.ts';
 import { filesOf } from '../config/config.fixture.ts';
 import { at, type Field, find, helm, problemsOf, render } from './helm.fixture.ts';
 
-const values = `existingSecret: postern
-config:
-  public_url: https://webmail.example.org
-  trusted_proxies: [10.42.0.0/16]
-  sessions: { redis: { url: "redis://redis.mail.svc:6379/0" } }
-  directory: { default_domain: example.org, sources: [{ type: map, file: users.map }] }
-  backends:
-    a: { imap: "imaps://mx1.internal", webmail: "http://mx1.internal/", driver: roundcube }
-files:
-  users.map: |
-    alice@example.org: a
-audit: { existingClaim: postern-audit }
-`;
+const values = readFileSync(fileURLToPath(new URL('../../deploy/helm/example-values.yaml', import.meta.url)), 'utf8');
 /** Everything that can be switched on. */
 const everything = `${values}replicaCount: 3
 image: { repository: registry.example.org/postern, digest: "sha256:${'0'.repeat(64)}" }
@@ -75,9 +64,11 @@ describe('the chart', () => {
     const map = find(objects, 'ConfigMap');
     const names = Object.keys(Object(at(map, 'data')));
     assert.deepEqual(names, ['postern.yaml', 'users.map']);
-    const data = Object(at(map, 'data'));
-    const folder = filesOf(t, data);
-    const { code, out, err } = await run(['check', '-c', join(folder, 'postern.yaml')], {
+    const folder = filesOf(t, { 'redis-password': 'secret\n', ...Object(at(map, 'data')) });
+    chmodSync(join(folder, 'redis-password'), 0o440);
+    const file = join(folder, 'postern.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll('/run/secrets/postern/', `${folder}/`));
+    const { code, out, err } = await run(['check', '-c', file], {
       loadGateway: gatewayWith({ buildDirectory }),
     });
     assert.equal(code, 0, out + err);
@@ -124,6 +115,8 @@ describe('the chart', () => {
       mountPath: '/var/lib/postern/audit',
       subPathExpr: '$(POD_NAME)',
     });
+    const all = { name: 'audit', mountPath: '/var/lib/postern/audits', readOnly: true };
+    assert.deepEqual(at(pod(), 'containers.0.volumeMounts.4'), all, 'those of pods that are gone');
     assert.match(JSON.stringify(find(objects, 'ConfigMap')), /file: \/var\/lib\/postern\/audit\/audit\.jsonl/);
   });
 

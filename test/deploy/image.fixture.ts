@@ -28,8 +28,6 @@ export interface BuiltImage extends AsyncDisposable {
   readonly config: ImageConfig;
   /** The root of the container. */
   readonly root: string;
-  /** What the build printed. */
-  readonly log: string;
 }
 
 /**
@@ -49,12 +47,12 @@ export async function buildImage(args: Readonly<Record<string, string>>): Promis
   await buildah('tag', 'localhost/base', baseName);
   const given = Object.entries(args).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
   const how = ['--isolation', 'chroot', '--pull-never', '--format', 'docker'];
-  const log = await buildah('bud', ...how, ...given, '-t', 'postern', checkout);
+  await buildah('bud', ...how, ...given, '-t', 'postern', checkout);
   const { Docker } = JSON.parse(await buildah('inspect', '--type', 'image', 'postern'));
   const container = (await buildah('from', '--pull-never', 'postern')).trim();
   const root = (await buildah('mount', container)).trim();
   const built = parts.move();
-  return { config: Docker.config, root, log, [Symbol.asyncDispose]: () => built.disposeAsync() };
+  return { config: Docker.config, root, [Symbol.asyncDispose]: () => built.disposeAsync() };
 }
 
 type Buildah = (...args: readonly string[]) => Promise<string>;

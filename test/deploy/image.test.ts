@@ -31,10 +31,12 @@ mount -o remount,bind,ro "$root"
 mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"
 exec chroot --userspec="$user" "$root" env -C /var/lib/postern -i "$@"`;
 
+const revision = '0123456789abcdef0123456789abcdef01234567';
+
 describe('the image', () => {
   let image: BuiltImage;
   before(async () => {
-    image = await buildImage({ VERSION: '1.2.3', REVISION: '0123abc', SOURCE: 'https://example.org/postern' });
+    image = await buildImage({ VERSION: '1.2.3', REVISION: revision, SOURCE: 'https://example.org/postern' });
   });
   after(() => image[Symbol.asyncDispose]());
 
@@ -54,14 +56,19 @@ describe('the image', () => {
     assert.deepEqual(['title', 'version', 'revision', 'source', 'licenses'].map(label), [
       'Postern',
       '1.2.3',
-      '0123abc',
+      revision,
       'https://example.org/postern',
       'MIT',
     ]);
   });
 
-  it('warns of nothing while it is built', () => {
-    assert.doesNotMatch(image.log, /warn|deprecat/i);
+  it('takes the configuration that its own `init --container` writes', async () => {
+    const as = ['--userspec=1000:1000', image.root, 'env', '-C', '/var/lib/postern', '-i', ...image.config.Env];
+    const postern = (...args: readonly string[]) => runProgram('chroot', [...as, 'postern', ...args]);
+    const backend = ['--public-url', 'https://webmail.example.org', '--backend', 'a=mx1.internal'];
+    assert.match(await postern('init', '--container', ...backend), /Wrote \/etc\/postern\/postern\.yaml/);
+    await postern('check');
+    await rm(join(image.root, 'etc/postern/postern.yaml'));
   });
 
   describe('with a read-only root, its configuration and its secrets mounted', () => {
@@ -130,7 +137,7 @@ operators: { listen: "127.0.0.1:${operatorsPort}", socket: /var/lib/postern/post
     });
 
     it('has `postern` on the PATH, which knows the running gateway', async () => {
-      assert.match(await execute('postern', '--version'), /^\d+\.\d+\.\d+/);
+      assert.match(await execute('postern', '--version'), /^\d+\.\d+\.\d+ \(commit 0123456789ab, Node /);
       assert.match(await execute('postern', 'who', alice.address), /alice@example\.test/);
     });
 
