@@ -50,9 +50,11 @@ function withLinks(file: string, text: string, found: Set<string>): string {
   });
 }
 
-/** A folder is shown by its README, or by its first page. */
+/** A folder is shown by its README, by its first page, or by its first file. */
 function withDirectory(before: string, folder: string, after: string, found: Set<string>): string {
-  const [first] = globSync(['README.md', '*.md', '*'], { cwd: join(root, folder) }).sort((a, b) => rank(a) - rank(b));
+  const names = globSync(['README.md', '*.md', '**/*'], { cwd: join(root, folder) });
+  const files = names.filter((name) => statSync(join(root, folder, name)).isFile());
+  const [first] = files.sort((a, b) => rank(a) - rank(b));
   if (first === undefined) throw new Error(`${folder} is empty`);
   const file = posix.join(folder, first);
   found.add(file);

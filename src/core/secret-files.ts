@@ -46,11 +46,11 @@ interface Mount {
 
 /**
  * Whether a path lies on a mount that brings secrets into a container, by the text of proc_pid_mountinfo(5). Such a
- * mount is one at /run/secrets or below, if only the owner may change the file (Podman mounts it writable); or one that
+ * mount is private to this mount namespace, as container runtimes make it: a service of systemd with ProtectSystem= sees
+ * the machine's own mounts read-only, which follow the machine's. It is at /run/secrets or below, if only the owner may
+ * change the file (Podman mounts it writable); or it
  *
  * - is read-only and is not the root, which a container may have read-only, too;
- * - is private to this mount namespace, as container runtimes make it. A service of systemd with ProtectSystem= sees the
- *   machine's own mounts read-only, which follow the machine's;
  * - is memory, as kubelet and swarm make it, or a part of its file system: a bind mount;
  * - shows a file that no other mount of this namespace shows in another way: a folder mounted onto itself, or a second
  *   view of the machine's disk, keeps nothing from other users.
@@ -59,7 +59,7 @@ export function bringsSecrets(mountinfo: string, path: string, isChangeable: boo
   const mounts = mountinfo.split('\n').flatMap(parseMount);
   const mount = mountOf(path, mounts);
   if (mount === undefined) return false;
-  if (!isChangeable && isWithin(mount.point, '/run/secrets')) return true;
+  if (!isChangeable && mount.isPrivate && isWithin(mount.point, '/run/secrets')) return true;
   const place = join(mount.root, relative(mount.point, path));
   const views = mounts.filter(({ device, root }) => device === mount.device && isWithin(place, root));
   return views.every(isOfPlatform);

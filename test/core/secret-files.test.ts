@@ -133,6 +133,12 @@ describe('a mount in the list of the kernel', () => {
       '/run/postern/keys',
       false,
     ],
+    [
+      'that a service of systemd has at /run/secrets',
+      [root, '95 22 8:1 /srv/secrets /run/secrets rw shared:90 master:12 - ext4 /dev/sda1 rw'],
+      '/run/secrets/keys',
+      false,
+    ],
     ['that nobody tells of', [], '/etc/postern/keys', false],
   ];
   for (const [what, mounts, path, isSecret] of cases) {
