@@ -38,7 +38,7 @@ export async function buildDebs(
 export function builder(checkout: string, args: readonly string[]): Promise<string> {
   return runProgram('bash', [join(checkout, 'deploy/deb/build'), ...args], {
     env: { SOURCE_DATE_EPOCH: releasedAt },
-    timeoutMs: 240_000,
+    timeoutMs: 600_000,
   });
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { DemoBackends } from '../../demo/backends.ts';
@@ -24,7 +24,7 @@ export interface Installation extends AsyncDisposable {
 
 /** What package managers and the making of users write down, whatever they install. */
 const kept =
-  /^(?:var\/(?:lib\/(?:dpkg|apt)|cache|log\/(?:apt|dpkg\.log|alternatives\.log))|etc\/(?:passwd-|group-|shadow-|gshadow-|subuid-|subgid-|\.pwd\.lock)|run\/adduser|tmp)(?:\/|$)/;
+  /^\/(?:var\/(?:lib\/(?:dpkg|apt)|cache|log\/(?:apt|dpkg\.log|alternatives\.log))|etc\/(?:passwd-|group-|shadow-|gshadow-|subuid-|subgid-|\.pwd\.lock)|run\/adduser|tmp)(?:\/|$)/;
 
 export async function openInstallation(release: DebianRelease): Promise<Installation> {
   const root = await debianRoot(release);
@@ -62,7 +62,8 @@ export async function openInstallation(release: DebianRelease): Promise<Installa
       });
     },
     async files() {
-      const all = await readdir(root.path, { recursive: true });
+      // Of the root alone: no links are followed, and /proc, /sys and /dev are other file systems.
+      const all = (await root.run('find', ['/', '-xdev'])).trim().split('\n');
       return all.filter((name) => !kept.test(name)).toSorted();
     },
     [Symbol.asyncDispose]: () => root[Symbol.asyncDispose](),
