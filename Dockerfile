@@ -41,7 +41,7 @@ ARG VERSION=unreleased
 ARG REVISION=unknown
 ARG SOURCE=https://example.org/OWNER/postern
 USER 0
-RUN cd /opt/postern && npm pkg set gitHead="${REVISION}"
+RUN echo "${REVISION}" >/opt/postern/commit
 USER 1000:1000
 LABEL org.opencontainers.image.title="Postern" \
   org.opencontainers.image.description="The front door of a webmail cluster: one sign-in, and the right mailbox server." \
