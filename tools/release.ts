@@ -126,10 +126,10 @@ function build(at: string, folder: string, { version, isQuick }: Plan): void {
   writeFileSync(join(folder, `postern-${version}.cdx.json`), billOfMaterials(at, Number(epoch)));
 }
 
-/** The libraries of the program in CycloneDX, without what differs from run to run. */
+/** All packages of package-lock.json in CycloneDX, tools marked as such, without what differs from run to run. */
 function billOfMaterials(at: string, epoch: number): string {
-  const omitted = ['--omit=dev', '--omit=optional'];
-  const bill = JSON.parse(run('npm', ['sbom', '--sbom-format=cyclonedx', '--package-lock-only', ...omitted], at));
+  // With --omit=dev npm leaves out libraries that a tool uses, too.
+  const bill = JSON.parse(run('npm', ['sbom', '--sbom-format=cyclonedx', '--package-lock-only'], at));
   delete bill.serialNumber;
   // npm takes the name of the folder.
   bill.metadata.component.name = 'postern';

@@ -66,8 +66,10 @@ describe('npm run release', { timeout: 290_000 }, () => {
     assert.equal(bill.bomFormat, 'CycloneDX');
     assert.equal(bill.metadata.component.version, '9.8.7');
     const { dependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
-    const named = new Set(bill.components.map(({ name, version }: Record<string, string>) => `${name} ${version}`));
-    for (const [name, version] of Object.entries(dependencies)) assert.ok(named.has(`${name} ${version}`), name);
+    const listed = new Set(bill.components.map(({ purl }: { readonly purl: string }) => purl));
+    for (const [name, version] of Object.entries(dependencies)) {
+      assert.ok(listed.has(`pkg:npm/${name.replace('@', '%40')}@${version}`), name);
+    }
     await runProgram('tar', ['-xzf', join(output, 'postern-9.8.7.tgz'), '-C', folder]);
     const packed = join(folder, 'package');
     assert.equal(JSON.parse(await readFile(join(packed, 'package.json'), 'utf8')).version, '9.8.7');
