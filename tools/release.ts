@@ -95,6 +95,9 @@ function check({ root, version, isQuick, isDry }: Plan): void {
   }
 }
 
+/** The version of the chart is that of the program. */
+const chart = 'deploy/helm/postern/Chart.yaml';
+
 function rewrite(file: string, change: (text: string) => string): void {
   writeFileSync(file, change(readFileSync(file, 'utf8')));
 }
@@ -110,8 +113,9 @@ function commitRelease(at: string, { root, version }: Plan): void {
   run('npm', ['version', version, '--no-git-tag-version', '--allow-same-version', '--ignore-scripts'], at);
   const today = new Date().toISOString().slice(0, 10);
   rewrite(join(at, 'CHANGELOG.md'), (text) => text.replace(heading(version), `## ${version} (${today})`));
+  rewrite(join(at, chart), (text) => text.replace(/^((?:appV|v)ersion: ).*$/gm, `$1${version}`));
   const person = ['user.name', 'user.email'].flatMap((key) => ['-c', `${key}=${git(root, 'config', key)}`]);
-  git(at, 'add', 'package.json', 'package-lock.json', 'CHANGELOG.md');
+  git(at, 'add', 'package.json', 'package-lock.json', 'CHANGELOG.md', chart);
   git(at, ...person, 'commit', '--quiet', '--message', `release: ${version}`);
   git(at, ...person, 'tag', '--annotate', `v${version}`, '--message', `Postern ${version}`);
 }

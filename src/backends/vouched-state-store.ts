@@ -52,7 +52,7 @@ export function createVouchedStateStore({
 }: VouchedStateStoreOptions): VouchedStateStore {
   /** Versions of entries that count as missing. */
   const unsound = new Map<string, number>();
-  const toldAtMs = new Map<StateTable, number>();
+  const raiseAlarm = createForgeryAlarm(clock, log);
   let lackedAtMs = Number.NEGATIVE_INFINITY;
   let renewedUnder: string | undefined;
   let renewedUpTo = 0;
@@ -73,15 +73,6 @@ export function createVouchedStateStore({
     if (clock.nowMs() - lackedAtMs >= missingKeyRetryMs) lackedAtMs = clock.nowMs();
     const message = `the state has an entry under the server key ${keyId}, which this machine lacks: copy the keys file of a node that has it`;
     return new PosternError('ERR_KEY_UNKNOWN', message, { source: 'store', retryable: true });
-  }
-
-  function raiseAlarm(forged: readonly StateEntry[]): void {
-    const nowMs = clock.nowMs();
-    for (const [table, [first, ...others] = []] of Map.groupBy(forged, (entry) => entry.table)) {
-      if (nowMs - (toldAtMs.get(table) ?? Number.NEGATIVE_INFINITY) < alarmEveryMs) continue;
-      toldAtMs.set(table, nowMs);
-      log.error('state-entries-forged', { code: 'ERR_ENTRY_FORGED', table, key: first?.key, others: others.length });
-    }
   }
 
   return {
@@ -127,6 +118,19 @@ export function createVouchedStateStore({
     },
 
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
+}
+
+/** Returns what logs forged entries, at most once a minute for each table. */
+function createForgeryAlarm(clock: Clock, log: Log): (forged: readonly StateEntry[]) => void {
+  const toldAtMs = new Map<StateTable, number>();
+  return (forged) => {
+    const nowMs = clock.nowMs();
+    for (const [table, [first, ...others] = []] of Map.groupBy(forged, (entry) => entry.table)) {
+      if (nowMs - (toldAtMs.get(table) ?? Number.NEGATIVE_INFINITY) < alarmEveryMs) continue;
+      toldAtMs.set(table, nowMs);
+      log.error('state-entries-forged', { code: 'ERR_ENTRY_FORGED', table, key: first?.key, others: others.length });
+    }
   };
 }
 

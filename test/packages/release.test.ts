@@ -19,6 +19,15 @@ describe('npm run release', { timeout: 290_000 }, () => {
   const release = (...args: readonly string[]) =>
     runProgram(process.execPath, [join(root, 'tools/release.ts'), ...args], { cwd: checkout, timeoutMs: 280_000 });
 
+  async function refused(sentence: RegExp, ...args: readonly string[]): Promise<void> {
+    await assert.rejects(release(...args), (error: { readonly code: number; readonly stderr: string }) => {
+      assert.equal(error.code, 1);
+      assert.match(error.stderr, sentence);
+      assert.equal(error.stderr.trim().split('\n').length, 1);
+      return true;
+    });
+  }
+
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'postern-release-test-'));
     checkout = join(folder, 'checkout');
@@ -35,14 +44,6 @@ describe('npm run release', { timeout: 290_000 }, () => {
   after(() => rm(folder, { recursive: true, force: true }));
 
   it('says in one sentence what is missing', async () => {
-    const refused = async (sentence: RegExp, ...args: readonly string[]) => {
-      await assert.rejects(release(...args), (error: { readonly code: number; readonly stderr: string }) => {
-        assert.equal(error.code, 1);
-        assert.match(error.stderr, sentence);
-        assert.equal(error.stderr.trim().split('\n').length, 1);
-        return true;
-      });
-    };
     await refused(/^The version is missing: write npm run release/);
     await refused(/^9\.8 is no version: write one such as 1\.2\.3/, '9.8');
     await refused(/^Unknown option '--wet'.*: write npm run release/, '9.8.7', '--wet');
@@ -65,9 +66,11 @@ describe('npm run release', { timeout: 290_000 }, () => {
     const bill = JSON.parse(await readFile(join(output, 'postern-9.8.7.cdx.json'), 'utf8'));
     assert.equal(bill.bomFormat, 'CycloneDX');
     assert.equal(bill.metadata.component.version, '9.8.7');
-    const { dependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+    const manifest: { readonly dependencies: Readonly<Record<string, string>> } = JSON.parse(
+      await readFile(join(root, 'package.json'), 'utf8'),
+    );
     const listed = new Set(bill.components.map(({ purl }: { readonly purl: string }) => purl));
-    for (const [name, version] of Object.entries(dependencies)) {
+    for (const [name, version] of Object.entries(manifest.dependencies)) {
       assert.ok(listed.has(`pkg:npm/${name.replace('@', '%40')}@${version}`), name);
     }
     await runProgram('tar', ['-xzf', join(output, 'postern-9.8.7.tgz'), '-C', folder]);

@@ -6,6 +6,12 @@ import { alice } from './samples.fixture.ts';
 
 const hourMs = 3_600_000;
 
+function unsigned(record: SessionRecord): SessionRecord {
+  const { sealedTimes, ...others } = record;
+  assert.notEqual(sealedTimes, undefined);
+  return others;
+}
+
 suite('sessions that 0.1.0 opened, for whose times nobody vouches', () => {
   let embedded: EmbeddedNode;
   let cookie: string;
@@ -20,8 +26,6 @@ suite('sessions that 0.1.0 opened, for whose times nobody vouches', () => {
     const { key, record } = await embedded.node.session(cookie);
     assert.equal(await embedded.store.rewrite(key, change(record)), 'written');
   }
-
-  const unsigned = ({ sealedTimes: _, ...record }: SessionRecord): SessionRecord => record;
 
   test('do not count, as a rule', async () => {
     await rewrite(unsigned);

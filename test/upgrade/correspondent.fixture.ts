@@ -15,7 +15,7 @@ export function createMarkingWebmail(): Server {
   });
   server.on('upgrade', (request, socket, head) => {
     sockets.handleUpgrade(request, socket, head, (accepted) => {
-      accepted.on('message', (text) => accepted.send(`${markIn(request.headers.cookie)} ${String(text)}`));
+      accepted.on('message', (text: Buffer) => accepted.send(`${markIn(request.headers.cookie)} ${text.toString()}`));
     });
   });
   server.once('close', () => sockets.close());

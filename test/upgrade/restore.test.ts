@@ -9,6 +9,17 @@ import { startRedisServer } from '../redis-server.fixture.ts';
 
 const origin = 'http://mail.example.test';
 
+async function askApi(port: number, method: string, path: string, body?: object): Promise<string> {
+  const headers = { authorization: 'Bearer open-sesame', 'content-type': 'application/json' };
+  const answer = await fetch(`http://127.0.0.1:${port}/api/v1${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  assert.equal(answer.status, 200);
+  return answer.text();
+}
+
 it('a fresh node on a restored Redis, with the restored keys file, has sessions and states', async () => {
   await using cluster = await startCluster();
   await using lost = await startRedisServer();
@@ -21,16 +32,6 @@ it('a fresh node on a restored Redis, with the restored keys file, has sessions 
 sessions: { redis: "${redis}", keys_file: ${name}.keys }
 operators: { listen: "127.0.0.1:0", token: { file: token } }`,
     );
-  const askApi = async (port: number, method: string, path: string, body?: object) => {
-    const headers = { authorization: 'Bearer open-sesame', 'content-type': 'application/json' };
-    const answer = await fetch(`http://127.0.0.1:${port}/api/v1${path}`, {
-      method,
-      headers,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    assert.equal(answer.status, 200);
-    return answer.text();
-  };
 
   const before = await cluster.startNode(await configure('before', lost.url));
   using visitor = new Visitor(origin, before.port);
