@@ -213,6 +213,8 @@ export async function stopProgram(child: processes.ChildProcess, signal: NodeJS.
   const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), endMs);
   await gone;
   clearTimeout(timer);
+  // Its children may still be at work, in a folder that its caller is about to remove.
+  signalGroup(child, 'SIGKILL');
 }
 
 /** Resolves if a connection is accepted there. */
