@@ -6,7 +6,7 @@ import type { BackendName, CanonicalUser } from '../src/core/names.ts';
 import type { SessionRecord, SessionStore } from '../src/core/session.ts';
 import { makeSessionId, parseSessionId, signatureKey } from '../src/sessions/cookie.ts';
 import type { KeyRing } from '../src/sessions/key-derivation.ts';
-import { seal, sealedFor } from '../src/sessions/record-format.ts';
+import { seal, sealedFor, sealTimes } from '../src/sessions/record-format.ts';
 import { RedisSessionStore } from '../src/sessions/redis-store.ts';
 import { openServerKeys, type ServerKeys } from '../src/sessions/server-keys.ts';
 import { browserHeaders } from './wrk.ts';
@@ -64,6 +64,7 @@ async function makeOne(store: SessionStore, ring: KeyRing, user: string, backend
     absoluteEndMs: nowMs + lifetimeMs,
   };
   const credentialsKey = serverKey.sealKeyOf(secret, 'credentials');
+  const belongsTo = sealedFor(key, owner, 'credentials');
   const record: SessionRecord = {
     ...owner,
     host: backend,
@@ -72,7 +73,8 @@ async function makeOne(store: SessionStore, ring: KeyRing, user: string, backend
     publicOrigin: 'https://webmail.example.test',
     timeZone: 'Europe/Berlin',
     userKey: serverKey.userKeyOf(owner.user),
-    sealed: seal(credentialsKey, 'correct horse battery', sealedFor(key, owner, 'credentials')),
+    sealed: seal(credentialsKey, 'correct horse battery', belongsTo),
+    sealedTimes: sealTimes(credentialsKey, belongsTo),
   };
   const created = await store.create(key, record, lifetimeMs);
   if (created !== 'created') throw new Error('the store refused a fresh session');

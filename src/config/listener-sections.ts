@@ -78,8 +78,8 @@ export function operatorsSection(referenced: ReferencedFiles) {
     socket: ownFile(referenced)
       .optional()
       .describe(
-        'A unix socket for the API, created with mode 0600: whoever may open it may do everything. ' +
-          'The commands use it if it is set.',
+        'A unix socket for the API, created with mode 0600, or as `socket_access` says: whoever may open it may do ' +
+          'everything. The commands use it if it is set.',
       ),
     socket_access: oneOf(['owner', 'group'])
       .prefault('owner')
