@@ -1,6 +1,6 @@
 import { type Browser, chromium } from 'playwright-core';
 import { release } from './programs.ts';
-import { noteUse } from './tested-with.ts';
+import { noteUse } from '../tools/tested-with.ts';
 
 /** Starts Debian's Chromium without a window, with more flags if any are given. The caller closes it. */
 export async function startChromium(...flags: readonly string[]): Promise<Browser> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { it } from 'node:test';
 import { deeds, table, unsaid, withTable } from '../tools/compatibility.ts';
-import { type Note, upstreamVersion } from './tested-with.ts';
+import { type Note, upstreamVersion } from '../tools/tested-with.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const page = readFileSync(join(root, 'docs/compatibility.md'), 'utf8');

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { noteUse } from './tested-with.ts';
+import { noteUse } from '../tools/tested-with.ts';
 
 /*
  * The only way in which tests, benchmarks and the lab start programs. programs.tsv says which package brings each, so

@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Note, notesFolder, products } from '../test/tested-with.ts';
+import { type Note, notesFolder, products } from './tested-with.ts';
 
 /*
  * node tools/compatibility.ts --write   writes the table of docs/compatibility.md from the notes of the tests

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { release, runProgram, spawn } from '../programs.ts';
-import { noteUse } from '../tested-with.ts';
+import { noteUse } from '../../tools/tested-with.ts';
 
 export const labBackends = ['a', 'b', 'c', 'd', 'mupdate', 'perdition'] as const;
 export type LabBackend = (typeof labBackends)[number];
