@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../programs.ts';
+import { lacksHistory } from '../upgrade/version-before.fixture.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const person = ['-c', 'user.name=Test', '-c', 'user.email=test@example.org'];
 
-describe('npm run release', { timeout: 290_000 }, () => {
+const skip = await lacksHistory();
+
+describe('npm run release', { timeout: 290_000, skip }, () => {
   let folder = '';
   let checkout = '';
   let head = '';

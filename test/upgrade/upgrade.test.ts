@@ -6,7 +6,7 @@ import { eventually } from '../eventually.fixture.ts';
 import { freePorts } from '../ports.fixture.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { Correspondent, createMarkingWebmail } from './correspondent.fixture.ts';
-import { type VersionBefore, versionBefore } from './version-before.fixture.ts';
+import { lacksHistory, type VersionBefore, versionBefore } from './version-before.fixture.ts';
 
 const origin = 'https://mail.example.test';
 const count = 1_000;
@@ -15,7 +15,9 @@ const readsAtOnce = 50;
 const nodes = ['g1', 'g2'] as const;
 const until = new Date(Date.now() + 3_600_000).toISOString().replace(/\.\d+/, '');
 
-describe(`an upgrade of two nodes under ${count} sessions with a WebSocket each`, { timeout: 280_000 }, () => {
+const skip = await lacksHistory();
+
+describe(`an upgrade of two nodes under ${count} sessions with a WebSocket each`, { timeout: 280_000, skip }, () => {
   const opened = new AsyncDisposableStack();
   const running = new Map<string, Node>();
   const ports = new Map<string, number>();

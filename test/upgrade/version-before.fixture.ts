@@ -33,9 +33,17 @@ function git(...args: readonly string[]): Promise<string> {
   return runProgram('git', ['-C', root, '-c', `safe.directory=${root.replace(/\/$/, '')}`, ...args]);
 }
 
+/** Why this checkout, such as an archive or a shallow clone, cannot give the version before; undefined if it can. */
+export async function lacksHistory(): Promise<string | undefined> {
+  const isShallow = await git('rev-parse', '--is-shallow-repository').then(
+    (said) => said.trim() === 'true',
+    () => true,
+  );
+  return isShallow ? 'the history is missing: run this test in a clone, after git fetch --unshallow --tags' : undefined;
+}
+
 /** The commit with the tag of a version; if there is no tag, the last one before the changes of the next version. */
 async function commitOf(version: string, next: string): Promise<string> {
-  if ((await git('rev-parse', '--is-shallow-repository')).trim() === 'true') throw lacking(version);
   const tagged = await git('tag', '--list', `v${version}`);
   if (tagged.trim() !== '') return (await git('rev-parse', `v${version}^{commit}`)).trim();
   const commits = await git('log', '--format=%H %P', `-S## ${next}`, '--', 'CHANGELOG.md');
