@@ -9,6 +9,7 @@ import { isoTime } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { readAuditKeys } from '../sessions/keys-file.ts';
 import type { CommandEnvironment } from './environment.ts';
+import { whyUnread } from './named-arguments.ts';
 import {
   configOption,
   type ExitCode,
@@ -38,7 +39,7 @@ interface VerifyCommandOptions {
 
 /** `postern audit`: what staff and operators did, and whether anybody changed what was written of it. */
 export function addAudit(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
-  const { print } = environment;
+  const { print, complain } = environment;
   const load = (file: string) => loadConfig(file, { env: environment.env });
   const audit = program
     .command('audit')
@@ -91,6 +92,12 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (files: string[], options: VerifyCommandOptions) => {
+      for (const named of files) {
+        const unread = await whyUnread(named);
+        if (unread === undefined) continue;
+        complain(unread);
+        return end(exitCodes.invalid);
+      }
       const config = await load(options.config);
       const { file } = config.audit;
       const { readAuditAnchors } = await environment.loadGateway();

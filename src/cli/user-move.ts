@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { type ApiReply, type AskApi, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
+import { whyUnread } from './named-arguments.ts';
 import {
   configOption,
   type ExitCode,
@@ -27,6 +28,8 @@ interface MoveOptions {
 interface Order {
   readonly user: string;
   readonly to: string;
+  /** Its line in the file; undefined if it is from the command line. */
+  readonly place?: string;
 }
 
 /** `postern user move` and `postern move`: moving users to other backends, one or many, and what became of it. */
@@ -47,11 +50,13 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
     .addOption(configOption())
     .action(async (name: string | undefined, options: MoveOptions) => {
       const orders = await readOrders(name, options);
-      if (orders === undefined || !(options.rate > 0)) {
-        complain('Name a user and --to BACKEND, or --file FILE; a rate is a number above 0.\n');
+      if (typeof orders === 'string') {
+        complain(orders);
         return end(exitCodes.invalid);
       }
       const ask = await openApi(options.config, environment);
+      const refused = await refusalOfBackends(orders, ask, environment);
+      if (refused !== undefined) return end(refused);
       end(await moveAll(orders, options, ask, environment));
     });
   withExamples(user, [
@@ -100,17 +105,42 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
     });
 }
 
-/** The moves that the command line asks for; undefined if it is incomplete. */
-async function readOrders(name: string | undefined, { to, file }: MoveOptions): Promise<readonly Order[] | undefined> {
-  if (file === undefined) return name === undefined ? undefined : [{ user: name, to: to ?? '' }];
-  if (name !== undefined) return undefined;
-  const lines = (await readFile(file, 'utf8')).split('\n').map((line) => line.replace(/#.*/, '').trim());
-  return lines
-    .filter((line) => line !== '')
-    .map((line) => {
-      const [user = '', own] = line.split(/\s+/);
-      return { user, to: own ?? to ?? '' };
-    });
+/** The moves that the command line asks for, or what is wrong with it or with a line of the file. */
+async function readOrders(name: string | undefined, options: MoveOptions): Promise<readonly Order[] | string> {
+  const { to, file, undo, rate } = options;
+  const usage = 'Name a user and --to BACKEND, or --file FILE; a rate is a number above 0.\n';
+  if (!(rate > 0) || (file === undefined) === (name === undefined)) return usage;
+  if (name !== undefined) return to === undefined && undo !== true ? usage : [{ user: name, to: to ?? '' }];
+  const unread = await whyUnread(file ?? '');
+  if (unread !== undefined) return unread;
+  const orders: Order[] = [];
+  for (const [index, text] of (await readFile(file ?? '', 'utf8')).split('\n').entries()) {
+    const [user = '', own, ...others] = text.replace(/#.*/, '').trim().split(/\s+/);
+    if (user === '') continue;
+    const place = `${file}:${index + 1}`;
+    if (others.length > 0 || (own === undefined && to === undefined && undo !== true)) {
+      return `${place}: write USER BACKEND, or USER alone and --to BACKEND; nobody was moved\n`;
+    }
+    orders.push({ user, to: own ?? to ?? '', place });
+  }
+  return orders.length === 0 ? `${file} names no user: write lines of USER BACKEND\n` : orders;
+}
+
+/** Refuses moves to a backend that does not exist, before the first user is moved; undefined if all exist. */
+async function refusalOfBackends(
+  orders: readonly Order[],
+  ask: AskApi,
+  { complain }: CommandEnvironment,
+): Promise<ExitCode | undefined> {
+  const reply = await ask('GET', '/backends');
+  const refused = refusalCode(reply, complain);
+  if (refused !== undefined) return refused;
+  const names = rowsIn(reply.body['backends']).map(({ name }) => cell(name));
+  const wrong = orders.filter(({ to }) => to !== '' && !names.includes(to));
+  for (const { place, to } of wrong) {
+    complain(`${place === undefined ? '' : `${place}: `}there is no backend ${to}: there are ${names.join(', ')}\n`);
+  }
+  return wrong.length === 0 ? undefined : exitCodes.no;
 }
 
 /** Moves users one after the other, at most at the given rate. An interrupt ends it between two moves. */

@@ -95,6 +95,8 @@ describe('postern audit', () => {
     assert.match(removed.out, /note: chain \w+ begins at line 3: earlier lines were in files that have been removed/);
     assert.equal(JSON.parse((await audit('list', '--format', 'json')).out).length, 5);
     renameSync(`${file}.1`, `${file}.old`);
+    const none = await audit('verify', file, '/nowhere.jsonl');
+    assert.deepEqual([none.code, none.out, none.err], [2, '', 'there is no file /nowhere.jsonl: name another\n']);
   });
 
   it('verifies what was written under a key that was retired since', async () => {

@@ -101,6 +101,29 @@ describe('the commands for a running gateway', () => {
     assert.match((await postern(...all, '--undo')).out, /1\/3 alice: lives on a: left alone\n/);
   });
 
+  it('move nobody if a line of the file is wrong, and name that line', async () => {
+    const file = join(dirname(site.configFile), 'wrong.txt');
+    const move = (...more: readonly string[]) => postern('user', 'move', '--file', file, ...reason, ...more);
+    const none = await move();
+    assert.deepEqual([none.code, none.err], [2, `there is no file ${file}: name another\n`]);
+    const form = 'write USER BACKEND, or USER alone and --to BACKEND; nobody was moved';
+    for (const [text, code, err] of [
+      ['alice b\n\nanna\n', 2, `${file}:3: ${form}\n`],
+      ['alice b\nanna to b\n', 2, `${file}:2: ${form}\n`],
+      ['# nobody yet\n', 2, `${file} names no user: write lines of USER BACKEND\n`],
+      ['alice b\nanna zebra\n', 1, `${file}:2: there is no backend zebra: there are a, b\n`],
+    ] as const) {
+      writeFileSync(file, text);
+      const refused = await move();
+      assert.deepEqual([refused.code, refused.out, refused.err], [code, '', err]);
+    }
+    writeFileSync(file, 'anna\n');
+    assert.match((await move('--to', 'b', '--dry-run')).out, /^1\/1 anna: would move a → b\n$/);
+    assert.equal((await postern('user', 'move', 'anna', ...reason)).code, 2);
+    const folder = await postern('user', 'move', '--file', dirname(file), ...reason);
+    assert.match(folder.err, /is a directory: name a file\n$/);
+  });
+
   it('have a move wait for a sign-in, and take it back', async () => {
     await postern('user', 'move', 'anna', '--to', 'b', '--at-sign-in', ...reason);
     assert.match((await postern('move', 'status', '--phase', 'waiting')).out, /is moved to b at the next sign-in/);
