@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { buildDirectory } from '../../src/gateway.ts';
 import { gatewayWith, run } from '../cli/cli.fixture.ts';
 import { filesOf } from '../config/config.fixture.ts';
-import { at, type Field, find, helm, problemsOf, render } from './helm.fixture.ts';
+import { at, type Field, find, helm, problemsOf, render, textAt } from './helm.fixture.ts';
 
 const values = readFileSync(fileURLToPath(new URL('../../deploy/helm/example-values.yaml', import.meta.url)), 'utf8');
 /** Everything that can be switched on. */
@@ -19,7 +19,12 @@ networkPolicy:
   ingressFrom: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": ingress } } }]
   metricsFrom: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": monitoring } } }]
   egress: [{ to: [{ ipBlock: { cidr: 10.0.0.0/8 } }] }]
-service: { type: LoadBalancer, annotations: { example.org/pool: mail } }
+service:
+  type: LoadBalancer
+  annotations: { example.org/pool: mail }
+  nodePort: 30080
+  loadBalancerClass: example.org/pool
+  loadBalancerSourceRanges: [192.0.2.0/24]
 podAnnotations: { example.org/team: mail }
 podLabels: { team: mail }
 nodeSelector: { kubernetes.io/os: linux }
@@ -31,8 +36,8 @@ function ingressOf(policy: Field): string {
   return JSON.stringify(at(policy, 'spec.ingress'));
 }
 
-function checksumOf(objects: readonly Field[]): unknown {
-  return Object(at(find(objects, 'Deployment'), 'spec.template.metadata.annotations'))['checksum/config'];
+function configMapOf(objects: readonly Field[]): string {
+  return textAt(find(objects, 'Deployment'), 'spec.template.spec.volumes.0.configMap.name');
 }
 
 describe('the chart', () => {
@@ -135,10 +140,32 @@ describe('the chart', () => {
     assert.deepEqual(at(open, 'spec.policyTypes'), ['Ingress', 'Egress']);
   });
 
-  it('makes new pods of a changed configuration, and only then', async () => {
-    const changed = await render(values, '--set', 'config.sessions.idle_timeout=10 min');
-    assert.notEqual(checksumOf(changed), checksumOf(objects));
-    assert.equal(checksumOf(await render(values, '--set', 'replicaCount=5')), checksumOf(objects));
+  it('makes new pods of a changed configuration, and only then; old pods keep theirs', async () => {
+    assert.equal(at(find(objects, 'ConfigMap'), 'immutable'), true);
+    for (const set of ['config.sessions.idle_timeout=10 min', 'files.users\\.map=bob@example.org: a']) {
+      const changed = await render(values, '--set', set);
+      assert.notEqual(configMapOf(changed), configMapOf(objects));
+      assert.equal(textAt(find(changed, 'ConfigMap'), 'metadata.name'), configMapOf(changed));
+    }
+    const more = await render(values, '--set', 'replicaCount=5,image.tag=next');
+    assert.equal(configMapOf(more), configMapOf(objects));
+  });
+
+  it('keeps the clients’ addresses behind a balancer outside the cluster', async () => {
+    const policyOf = async (...set: readonly string[]) =>
+      at(find(await render(values, ...set.flatMap((one) => ['--set', one])), 'Service'), 'spec.externalTrafficPolicy');
+    assert.equal(await policyOf(), undefined, 'Kubernetes refuses it there');
+    for (const type of ['NodePort', 'LoadBalancer']) assert.equal(await policyOf(`service.type=${type}`), 'Local');
+    assert.equal(await policyOf('service.type=NodePort', 'service.externalTrafficPolicy=Cluster'), 'Cluster');
+  });
+
+  it('lets OpenShift choose user and groups', async () => {
+    const chosen = ['runAsUser', 'runAsGroup', 'fsGroup'].flatMap((key) => ['--set', `podSecurityContext.${key}=null`]);
+    assert.deepEqual(at(find(await render(values, ...chosen), 'Deployment'), 'spec.template.spec.securityContext'), {
+      runAsNonRoot: true,
+      fsGroupChangePolicy: 'OnRootMismatch',
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
   });
 
   it('is of the program’s version, and says after the installation what to try', async () => {
@@ -146,6 +173,11 @@ describe('the chart', () => {
       await readFile(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8'),
     );
     assert.equal(at(pod(), 'containers.0.image'), `postern:${version}`);
+    const page = await readFile(fileURLToPath(new URL('../../docs/kubernetes.md', import.meta.url)), 'utf8');
+    const [, repository = ''] = /--set (image\.repository=\S+)/.exec(page) ?? [];
+    const pulled = find(await render(values, '--set', repository), 'Deployment');
+    const image = textAt(pulled, 'spec.template.spec.containers.0.image');
+    assert.ok(page.includes(`docker push ${image}\n`) && page.includes(` -t ${image} .\n`), `the page pushes ${image}`);
     const notes = await helm(['install', 'mail', '--dry-run=client'], values);
     assert.match(notes, /exec deployment\/mail-postern -- postern check --online/);
   });

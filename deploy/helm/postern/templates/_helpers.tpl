@@ -29,6 +29,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (merge (dict "shutdown" $shutdown) .Values.config) }}
 {{- end }}
 
+{{/* postern.yaml and the files beside it. */}}
+{{- define "postern.data" -}}
+postern.yaml: |
+  {{- include "postern.config" . | nindent 2 }}
+{{- range $name, $text := .Values.files }}
+{{ $name }}: {{ $text | quote }}
+{{- end }}
+{{- end }}
+
+{{/* A name by the content: a generation of pods never sees the configuration of another. */}}
+{{- define "postern.configMap" -}}
+{{ include "postern.name" . }}-{{ include "postern.data" . | sha256sum | trunc 10 }}
+{{- end }}
+
 {{/* The port of an address such as 0.0.0.0:8080 or a map with `address`. */}}
 {{- define "postern.port" -}}
 {{- $address := . }}{{ if kindIs "map" . }}{{ $address = .address }}{{ end }}
