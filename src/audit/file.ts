@@ -3,7 +3,7 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { AuditFilter, AuditLine } from '../core/audit.ts';
 import { messageFrom, PosternError } from '../core/error.ts';
-import { isMissing, makeFolder } from '../core/named-files.ts';
+import { giveToFolderOwner, isMissing, makeFolder } from '../core/named-files.ts';
 import type { PlacedText } from './chain-check.ts';
 import { parseLine } from './line.ts';
 
@@ -44,7 +44,7 @@ export async function appendLines(file: string, lines: readonly string[]): Promi
       written += 1;
     }
     if (lines.length > 0) await handle.sync();
-    if (size === 0) await settleFolder(handle, dirname(file));
+    if (size === 0) await settleFolder(handle, file);
     return { written, torn };
   } catch (failure) {
     return { written, torn, failure };
@@ -63,9 +63,8 @@ async function endsInMidLine(handle: FileHandle, size: number): Promise<boolean>
  * by root does not lock the gateway out of it.
  */
 async function settleFolder(file: FileHandle, name: string): Promise<void> {
-  await using folder = await open(name, 'r');
-  const { uid, gid } = await folder.stat();
-  if (uid !== 0 && process.getuid?.() === 0) await file.chown(uid, gid);
+  await using folder = await open(dirname(name), 'r');
+  giveToFolderOwner(name, file.fd);
   await folder.sync();
 }
 

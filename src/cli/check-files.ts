@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import { PosternError } from '../core/error.ts';
 import { logEvents } from '../core/log-events.ts';
 import { type EventName, type Log, silentLog } from '../core/log.ts';
+import { thisUser } from '../core/named-files.ts';
 import { readKeysFile } from '../sessions/keys-file.ts';
 import type { Dialled } from './check-online.ts';
 import type { CommandEnvironment } from './environment.ts';
@@ -114,7 +115,10 @@ async function mayWrite(path: string): Promise<string> {
     await access(path, constants.W_OK);
     return '';
   } catch (cause) {
-    throw unusableFile(`this user cannot write to ${path}: change its owner, or ${another}`, cause);
+    throw unusableFile(
+      `the user ${thisUser()} cannot write to ${path}: if the gateway runs as that user, run: chown ${thisUser()} ${path}, or ${another}; else run the command with sudo`,
+      cause,
+    );
   }
 }
 

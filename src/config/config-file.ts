@@ -1,6 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { userInfo } from 'node:os';
-import { codeOf, isMissing, whyUnreadable } from '../core/named-files.ts';
+import { codeOf, isMissing, thisUser, whyUnreadable } from '../core/named-files.ts';
 import { isObject } from '../core/objects.ts';
 import { encodingProblems, whyUtf16 } from '../core/text.ts';
 import { unknownKeyText } from '../schema/scalars.ts';
@@ -87,17 +86,8 @@ export function checkKeys(file: ConfigFile, known: readonly string[]): void {
 
 function whyUnopened(name: string, error: unknown, remedy: string | undefined): string {
   if (codeOf(error) === 'EACCES') {
-    const way = 'run the command with sudo, or let a group of that user read the file (chgrp GROUP, chmod 640)';
-    return `the user ${userName()} may not read ${resolve(name)}: ${way}`;
+    const way = `if the gateway runs as ${thisUser()}, let a group of that user read the file (chgrp GROUP, chmod 640)`;
+    return `the user ${thisUser()} may not read ${resolve(name)}: ${way}; else run the command with sudo`;
   }
   return isMissing(error) && remedy !== undefined ? `no such file: ${remedy}` : whyUnreadable(resolve(name), error);
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // The user has no entry in the passwd database, as in a container.
-    return String(process.getuid?.());
-  }
 }

@@ -34,7 +34,7 @@ const filesOnDisk: ConfigFiles = {
   size: (path) => statSync(path).size,
   read: readNamedFileSync,
   readMain: (path) => (statSync(path).isFIFO() ? readFileSync(path) : readNamedFileSync(path)),
-  exposure: (path) => exposureOf(path, statSync(path).mode),
+  exposure: (path) => exposureOf(path, statSync(path)),
   included: findIncluded,
 };
 

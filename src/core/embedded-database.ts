@@ -2,7 +2,7 @@ import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageFrom, PosternError } from './error.ts';
-import { makeFolder } from './named-files.ts';
+import { giveToFolderOwner, makeFolder } from './named-files.ts';
 
 /** The SQLite file of the embedded stores, for a gateway of one process. */
 interface EmbeddedDatabase extends AsyncDisposable {
@@ -49,9 +49,12 @@ function connect(file: string, schema: string, what: string): DatabaseSync {
   try {
     makeFolder(dirname(file));
     // Opening a FIFO would wait for its other end.
-    if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) throw new Error('it is not a regular file');
-    // SQLite would create a file that others can read; its -wal and -shm take the mode of the file.
-    closeSync(openSync(file, 'a', 0o600));
+    const there = statSync(file, { throwIfNoEntry: false });
+    if (there?.isFile() === false) throw new Error('it is not a regular file');
+    // SQLite would create a file that others can read; its -wal and -shm take the mode and, made by root, the owner.
+    const descriptor = openSync(file, 'a', 0o600);
+    if (there === undefined) giveToFolderOwner(file, descriptor);
+    closeSync(descriptor);
     chmodSync(file, 0o600);
     const connection = new DatabaseSync(file, { timeout: 2_000 });
     connection.exec(schema);

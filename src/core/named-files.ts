@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fchownSync, fstatSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 
 /** Without O_NONBLOCK, opening a FIFO waits for its other end. */
@@ -63,6 +64,15 @@ export function isMissing(error: unknown): boolean {
   return codeOf(error) === 'ENOENT';
 }
 
+/** The name of the user that this process runs as; without an entry in the passwd database, as in a container, the number. */
+export function thisUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.());
+  }
+}
+
 /** Explains why a file cannot be read, and what to do. */
 export function whyUnreadable(file: string, error: unknown): string {
   const code = codeOf(error);
@@ -71,7 +81,7 @@ export function whyUnreadable(file: string, error: unknown): string {
     case 'ENOTDIR':
       return `there is no file ${file}: create it, or name another (paths are relative to the file that names them)`;
     case 'EACCES':
-      return `this user may not read ${file}: change its owner or mode`;
+      return `the user ${thisUser()} may not read ${file}: if the gateway runs as ${thisUser()}, run: chown ${thisUser()} ${file}, or let a group of that user read it (chgrp GROUP, chmod 640); else run the command with sudo`;
     case 'EISDIR':
       return `${file} is a directory: name a file`;
     case 'ENXIO':
@@ -82,12 +92,30 @@ export function whyUnreadable(file: string, error: unknown): string {
 }
 
 /**
- * Makes a folder, and those above it, for this user alone. Throws if that is impossible. It does not use `recursive` of
+ * Gives a new file or folder to the owner of the folder that it is in, if this is root: what a command run by root makes
+ * must not lock the gateway out. `descriptor` is open for it.
+ */
+export function giveToFolderOwner(made: string, descriptor: number): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(dirname(made));
+  if (uid === 0) return;
+  try {
+    fchownSync(descriptor, uid, gid);
+  } catch {
+    // The root of a container may not give files away, and is the one that runs the gateway.
+  }
+}
+
+/**
+ * Makes a folder, and those above it, for this user alone; root gives them to the owner of the folder above. Throws if that is impossible. It does not use `recursive` of
  * node:fs, which never returns below /proc, where a folder can be missing although its parent exists.
  */
 export function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { mode: 0o700 });
+    const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    giveToFolderOwner(folder, descriptor);
+    closeSync(descriptor);
   } catch (error) {
     if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
     const above = dirname(folder);

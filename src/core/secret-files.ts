@@ -1,6 +1,13 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
+/** The mode of a file, and who it belongs to. */
+interface FileAccess {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /**
  * Says what is wrong with the mode of a file that holds a secret, and how to fix it; undefined if the mode is right.
  *
@@ -8,13 +15,20 @@ import { join, relative } from 'node:path';
  * (Kubernetes with fsGroup: root:GROUP 0440). A file that others may read or change is accepted only on a mount that
  * brings secrets into a container, where it has the mode of the platform (Docker: 0444): see {@link bringsSecrets}.
  */
-export function exposureOf(file: string, mode: number, mounts: () => string = readMounts): string | undefined {
+export function exposureOf(file: string, access: FileAccess, mounts: () => string = readMounts): string | undefined {
+  const { mode } = access;
   const isChangeable = (mode & 0o022) !== 0;
   const isReadable = (mode & 0o004) !== 0;
   if ((!isChangeable && !isReadable) || isMountedSecret(file, isChangeable, mounts)) return undefined;
   const shown = `mode 0${(mode & 0o777).toString(8)}`;
   const who = isChangeable ? 'other users may change it' : 'every user may read it';
-  return `${file} is too open: ${who} (${shown}); run: chmod 600 ${file}, or mount it read-only as a secret of the container`;
+  return `${file} is too open: ${who} (${shown}); run: chmod ${rightMode(access)} ${file}, or mount it read-only as a secret of the container`;
+}
+
+/** 600, or 640 for a file that its owner keeps for a group, such as root:postern: with 600 the gateway could not read it. */
+function rightMode({ uid, gid }: FileAccess): string {
+  const isInGroup = uid !== process.getuid?.() && (process.getgroups?.() ?? []).includes(gid);
+  return gid !== 0 && (uid === 0 || isInGroup) ? '640' : '600';
 }
 
 function isMountedSecret(file: string, isChangeable: boolean, mounts: () => string): boolean {

@@ -11,6 +11,7 @@ import type { ListenAddress } from '../schema/value-parsers.ts';
 import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import { codeOf, thisUser } from '../core/named-files.ts';
 import { createAddresses, resolveByTheSystem } from '../directory-service/addresses.ts';
 import { createDirectoryService } from '../directory-service/listener.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -22,7 +23,11 @@ export async function listen(server: Server, { host, port }: ListenAddress): Pro
   try {
     await once(server, 'listening');
   } catch (cause) {
-    const message = `cannot listen on ${host}:${port}: does another process use it, or is it not an address of this machine?`;
+    const why =
+      codeOf(cause) === 'EACCES' && port < 1024
+        ? `ports below 1024 need CAP_NET_BIND_SERVICE, which the user ${thisUser()} lacks: add low-ports.conf to the unit (docs/install.md), or choose a port from 1024 on`
+        : 'does another process use it, or is it not an address of this machine?';
+    const message = `cannot listen on ${host}:${port}: ${why}`;
     throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
   }
 }

@@ -4,7 +4,15 @@ import { access, type FileHandle, open, rename, stat, unlink } from 'node:fs/pro
 import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
-import { codeOf, isMissing, makeFolder, openNamedFile, whyUnreadable } from '../core/named-files.ts';
+import {
+  codeOf,
+  giveToFolderOwner,
+  isMissing,
+  makeFolder,
+  openNamedFile,
+  thisUser,
+  whyUnreadable,
+} from '../core/named-files.ts';
 import { exposureOf } from '../core/secret-files.ts';
 import { createKeyRing, createServerKey, type KeyRing } from './key-derivation.ts';
 
@@ -77,15 +85,13 @@ async function readWhole(file: string): Promise<KeysFile | undefined> {
   let text: string;
   try {
     await using handle = await openNamedFile(file);
-    const exposure = exposureOf(file, (await handle.stat()).mode);
+    const exposure = exposureOf(file, await handle.stat());
     if (exposure !== undefined) throw unusableKeys(exposure);
     text = await handle.readFile('utf8');
   } catch (error) {
     if (isMissing(error)) return undefined;
     if (error instanceof PosternError) throw error;
-    const isAccess = codeOf(error) === 'EACCES';
-    const why = `${file} cannot be read by this user: let it own the file, or be in the file's group (mode 0440)`;
-    throw unusableKeys(isAccess ? why : whyUnreadable(file, error), error);
+    throw unusableKeys(whyUnreadable(file, error), error);
   }
   return parseKeys(file, text);
 }
@@ -131,6 +137,7 @@ export async function makeKeysFile(file: string, making: KeyMaking = systemMakin
   const entries: readonly KeyEntry[] = [makeKey('promoted', making)];
   const handle = await openNew(file);
   try {
+    giveToFolderOwner(file, handle.fd);
     await handle.writeFile(keysFileText({ keys: entries, retired: [] }));
     await handle.sync();
   } finally {
@@ -144,7 +151,9 @@ async function openNew(file: string): Promise<FileHandle> {
     makeFolder(dirname(file));
     return await open(file, 'wx', 0o600);
   } catch (error) {
-    const remedy = 'let this user write there, or choose another path in sessions.keys_file';
+    if (codeOf(error) === 'EEXIST')
+      throw unusableKeys(`${file} exists, and is not written over: name another file, or remove it if no node uses it`);
+    const remedy = `let the user ${thisUser()} write there, or choose another path in sessions.keys_file`;
     throw unusableKeys(`${file} cannot be made (${codeOf(error) ?? String(error)}): ${remedy}`, error);
   }
 }

@@ -286,7 +286,7 @@ test('a user who may not read the configuration is told who that is, and what to
   assert.equal(code, 2);
   assert.equal(
     err,
-    `${file}:1:1 the user nobody may not read ${file}: run the command with sudo, ` +
-      'or let a group of that user read the file (chgrp GROUP, chmod 640)\n1 problem.\n',
+    `${file}:1:1 the user nobody may not read ${file}: if the gateway runs as nobody, ` +
+      'let a group of that user read the file (chgrp GROUP, chmod 640); else run the command with sudo\n1 problem.\n',
   );
 });

@@ -59,7 +59,7 @@ test('create writes a file with one key for nodes that cannot make theirs, and n
   assert.equal(out, `Wrote ${file} with the key ${made?.id}: keep it secret, and give it to every node.\n`);
   const again = await run(['keys', 'create', file]);
   assert.notEqual(again.code, 0);
-  assert.match(again.err, /keys cannot be made \(EEXIST\)/);
+  assert.match(again.err, /keys exists, and is not written over: name another file, or remove it if no node uses it/);
   assert.deepEqual(
     (await readKeysFile(file))?.map(({ id }) => id),
     [made?.id],

@@ -30,9 +30,19 @@ describe('a file that holds a secret', () => {
     test(`with mode 0${mode.toString(8)} in a folder is ${exposure === undefined ? '' : 'not '}kept`, (t) => {
       const file = join(filesOf(t, { secret: 'secret\n' }), 'secret');
       chmodSync(file, mode);
-      assert.equal(exposureOf(file, statSync(file).mode)?.replaceAll(file, 'FILE'), exposure);
+      assert.equal(exposureOf(file, statSync(file))?.replaceAll(file, 'FILE'), exposure);
     });
   }
+
+  test('stays readable for the group that it is kept for: root’s file of a service gets 640, all others 600', () => {
+    const remedyFor = (uid: number, gid: number) =>
+      /chmod \d+ FILE/.exec(exposureOf('FILE', { mode: 0o666, uid, gid }) ?? '')?.[0];
+    const own = process.getuid?.() ?? 0;
+    assert.deepEqual(
+      [remedyFor(0, 4711), remedyFor(0, 0), remedyFor(own + 1, 4711)],
+      ['chmod 640 FILE', 'chmod 600 FILE', 'chmod 600 FILE'],
+    );
+  });
 
   test('is judged alike as server keys, as the secret of a configuration and as a private key', async (t) => {
     const yaml = smallest('operators: { token: { file: token } }\n');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -177,7 +177,7 @@ describe('a place where serve would write', () => {
     assert.throws(() => makeFolder('/proc/postern/state'), /ENOENT|EACCES/);
     await assert.rejects(makeKeysFile('/proc/postern/keys'), {
       code: 'ERR_KEYS_UNUSABLE',
-      message: /^\/proc\/postern\/keys cannot be made \(E\w+\): let this user write there, or choose another path/,
+      message: /^\/proc\/postern\/keys cannot be made \(E\w+\): let the user \w+ write there, or choose another path/,
     });
     await assert.rejects(
       openApiSocket('/proc/postern/api', 0o600, async () => {}),
@@ -185,6 +185,20 @@ describe('a place where serve would write', () => {
     );
     assert.throws(() => openEmbeddedDatabase('/proc/postern/db', '', 'a store'), { code: 'ERR_STORE_UNAVAILABLE' });
     assert.match(String((await appendLines('/proc/postern/audit', ['line'])).failure), /ENOENT|EACCES/);
+  });
+
+  test('belongs to the owner of the folder if root makes it, as by a first start by hand', async (t) => {
+    const folder = filesOf(t, {});
+    if (process.getuid?.() === 0) chownSync(folder, 65_534, 65_534);
+    const state = join(folder, 'state');
+    await makeKeysFile(join(state, 'keys'));
+    const schema = 'PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)';
+    await using _ = openEmbeddedDatabase(join(state, 'db'), schema, 'a store');
+    const made = ['', 'keys', 'db', 'db-wal', 'db-shm'];
+    assert.deepEqual(
+      made.map((name) => statSync(join(state, name)).uid),
+      made.map(() => statSync(folder).uid),
+    );
   });
 
   test('keeps a file that stands where the socket would be', async (t) => {

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, request as sendRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, Server } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { readBuild } from '../../src/core/build.ts';
 import { startGateway } from '../../src/gateway.ts';
+import { listen } from '../../src/gateway/operator-listeners.ts';
 import { type RunningGateway, startRunning } from './running.fixture.ts';
 
 describe('a gateway', () => {
@@ -151,6 +152,19 @@ describe('a gateway whose backend is not there', () => {
 });
 
 describe('the addresses of a configuration', () => {
+  it('below port 1024 are refused with what the user lacks', async () => {
+    const refused = new Server();
+    refused.listen = () => {
+      process.nextTick(() => refused.emit('error', Object.assign(new Error('listen EACCES'), { code: 'EACCES' })));
+      return refused;
+    };
+    await assert.rejects(listen(refused, { host: '0.0.0.0', port: 443 }), {
+      code: 'ERR_CONFIG_INVALID',
+      message:
+        /^cannot listen on 0\.0\.0\.0:443: ports below 1024 need CAP_NET_BIND_SERVICE, which the user \w+ lacks: add low-ports\.conf to the unit \(docs\/install\.md\), or choose a port from 1024 on$/,
+    });
+  });
+
   it('are named when they cannot be bound', async () => {
     const taken = createServer();
     await once(taken.listen(0, '127.0.0.1'), 'listening');
