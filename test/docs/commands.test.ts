@@ -33,6 +33,7 @@ const installedAs = ({ file }: Block): string | undefined => (file?.startsWith('
 
 /** What each script begins with: how a gateway is started beside its commands. */
 const functions = `
+getent passwd postern > /dev/null || useradd --system postern # as the package does
 gateway() { sed -n '/"event":"ready"/s/.*"pid":\\([0-9]*\\).*/\\1/p' "$OUT/serve.log" 2>/dev/null | tail -1; }
 is_up() { local pid=$(gateway); [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; }
 gone() { for _ in $(seq 200); do is_up || { rm -f "$OUT/serve.log"; return 0; }; sleep 0.1; done; return 1; }
@@ -41,6 +42,16 @@ serve() {
   stop && "$@" > "$OUT/serve.log" 2>&1 &
   for _ in $(seq 300); do grep -q '"event":"ready"' "$OUT/serve.log" 2>/dev/null && return 0; sleep 0.1; done
   cat "$OUT/serve.log"; return 1
+}
+serve_as_service() { # afresh: what the gateway of root has left is none of the page's
+  stop; rm -rf /var/lib/postern/* /var/log/postern/*
+  serve setpriv --reuid postern --regid postern --init-groups postern serve
+}
+redis_up() {
+  redis-server /etc/redis/redis.conf --port $REDIS_PORT --bind 127.0.0.1 --requirepass "$REDISCLI_AUTH" \\
+    --daemonize no --supervised no --logfile "" > "$OUT/redis.log" 2>&1 &
+  for _ in $(seq 100); do redis-cli -p $REDIS_PORT ping 2>/dev/null | grep -q PONG && return 0; sleep 0.1; done
+  cat "$OUT/redis.log"; return 1
 }
 run() { # NUMBER: runs the function of that name, and stops at the first command that fails
   "command_$1" > "$OUT/$1.said" 2>&1 < /dev/null
@@ -58,11 +69,14 @@ interface Run {
 /** The script of a page, and what its commands are, by their numbers. */
 function scriptOf(page: string): { readonly script: string; readonly runs: readonly Run[] } {
   const lines = [functions];
+  let isStopped = false;
   const runs: Run[] = [];
   for (const block of blocksOf(page)) {
     const path = installedAs(block);
     if (path !== undefined) {
-      lines.push(`mkdir -p "$(dirname ${path})" && cat > ${path} <<'WHOLE FILE'\n${block.text}WHOLE FILE`);
+      lines.push(
+        `mkdir -p "$(dirname ${path})" && rm -f ${path} && cat > ${path} <<'WHOLE FILE'\n${block.text}WHOLE FILE`,
+      );
       if (isScript(block)) lines.push(`chmod 755 ${path}`);
     }
     if (!hasCommands(block)) continue;
@@ -71,7 +85,10 @@ function scriptOf(page: string): { readonly script: string; readonly runs: reado
     for (const command of commandsIn(block)) {
       const treatment = treatmentOf(command);
       if (treatment?.kind === 'elsewhere') continue;
-      if (!servesItself && /\bpostern\b/.test(command.name)) lines.push('is_up || serve postern serve > /dev/null');
+      if (command.name === 'systemctl stop postern') isStopped = true;
+      if (command.name === 'systemctl start postern') isStopped = false;
+      else if (!servesItself && !isStopped && /\bpostern\b/.test(command.name))
+        lines.push('is_up || serve postern serve > /dev/null');
       const text = treatment?.text ?? command.text;
       const isServe = /^(?:npm run -s )?postern (?:-- )?serve\b/.test(text);
       const refused = treatment?.kind === 'refused' ? treatment.words : undefined;

@@ -32,9 +32,12 @@ export async function startDocumentedSite(): Promise<DocumentedSite> {
     await start('farm/2'),
   ];
   const ports = { PORT: await freePort(), OPERATORS_PORT: await freePort() };
+  const redisPort = await freePort();
   const postern = (weightOfC: number): string => `listen: 127.0.0.1:${ports.PORT}
 public_url: http://127.0.0.1:${ports.PORT}
 operators: { listen: "127.0.0.1:${ports.OPERATORS_PORT}", socket: state/postern.sock }
+sessions: { store_file: /var/lib/postern/postern.sqlite, keys_file: /var/lib/postern/keys }
+audit: { file: /var/log/postern/audit.jsonl }
 directory:
   default_domain: example.org
   sources:
@@ -65,6 +68,7 @@ shutdown: { delay: 0s, deadline: 5s }
       '/etc/postern/old.yaml': postern(1),
       '/etc/postern/new.yaml': postern(2),
       '/etc/postern/users.map': map,
+      '/etc/postern/redis.password': 'postern\n',
       '/etc/postern/ca.crt': keyPair.certificate,
       '/etc/postern/users.txt': local.join('\n'),
       '/etc/postern/moves.txt': 'alice@example.org b\nanna@example.org  b\n',
@@ -72,6 +76,7 @@ shutdown: { delay: 0s, deadline: 5s }
     env: {
       PORT: String(ports.PORT),
       OPERATORS_PORT: String(ports.OPERATORS_PORT),
+      REDIS_PORT: String(redisPort),
       BACKEND_A: `a=imaps://127.0.0.1:${a.imapPort},${webmailOfA}/`,
       NODE_COMPILE_CACHE: compiled,
       CA: '/etc/postern/ca.crt',
