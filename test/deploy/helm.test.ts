@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { buildDirectory } from '../../src/gateway.ts';
 import { gatewayWith, run } from '../cli/cli.fixture.ts';
 import { filesOf } from '../config/config.fixture.ts';
+import { runProgram } from '../programs.ts';
+import { startRedisServer } from '../redis-server.fixture.ts';
 import { at, type Field, find, helm, problemsOf, render, textAt } from './helm.fixture.ts';
 
 const values = readFileSync(fileURLToPath(new URL('../../deploy/helm/example-values.yaml', import.meta.url)), 'utf8');
+const page = readFileSync(fileURLToPath(new URL('../../docs/kubernetes.md', import.meta.url)), 'utf8');
+const postern = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 /** Everything that can be switched on. */
 const everything = `${values}replicaCount: 3
 image: { repository: registry.example.org/postern, digest: "sha256:${'0'.repeat(64)}" }
@@ -125,12 +129,35 @@ describe('the chart', () => {
     assert.match(JSON.stringify(find(objects, 'ConfigMap')), /file: \/var\/lib\/postern\/audit\/audit\.jsonl/);
   });
 
+  it('has its keys rotated in a folder, with the configuration of the page', async (t) => {
+    const [text = ''] = /^# rotation\.yaml\n[^`]*/m.exec(page) ?? [];
+    await using redis = await startRedisServer(['--requirepass', 'secret']);
+    const folder = filesOf(t, {
+      'rotation.yaml': text.replace('redis://127.0.0.1:6379/0', redis.url),
+      'redis-password': 'secret\n',
+    });
+    const keys = async (...args: readonly string[]) =>
+      runProgram(process.execPath, [postern, 'keys', ...args], { cwd: folder });
+    const idIn = (said: string) => /\b[0-9a-f]{8}\b/.exec(said)?.[0] ?? '';
+    await chmod(join(folder, 'redis-password'), 0o600);
+    const old = idIn(await keys('create', 'keys'));
+    const added = idIn(await keys('add', '-c', 'rotation.yaml'));
+    await keys('promote', '-c', 'rotation.yaml', added);
+    assert.match(await keys('list', '-c', 'rotation.yaml'), new RegExp(`${added} +promoted`));
+    await assert.rejects(keys('retire', '-c', 'rotation.yaml', old), { stderr: /may last until/ });
+    assert.match(await keys('retire', '--now', '-c', 'rotation.yaml', old), /^Retired/);
+  });
+
   it('asks the operators’ listener whether the node lives and is ready', () => {
     const probes = ['startupProbe', 'livenessProbe', 'readinessProbe'];
     assert.deepEqual(
       probes.map((probe) => at(pod(), `containers.0.${probe}.httpGet`)),
       ['/-/live', '/-/live', '/-/ready'].map((asked) => ({ path: asked, port: 'operators' })),
     );
+  });
+
+  it('lets a machine be emptied whose pod is not ready', () => {
+    assert.equal(at(find(objects, 'PodDisruptionBudget'), 'spec.unhealthyPodEvictionPolicy'), 'AlwaysAllow');
   });
 
   it('closes the operators’ port to all but those that are named', async () => {
@@ -173,7 +200,6 @@ describe('the chart', () => {
       await readFile(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8'),
     );
     assert.equal(at(pod(), 'containers.0.image'), `postern:${version}`);
-    const page = await readFile(fileURLToPath(new URL('../../docs/kubernetes.md', import.meta.url)), 'utf8');
     const [, repository = ''] = /--set (image\.repository=\S+)/.exec(page) ?? [];
     const pulled = find(await render(values, '--set', repository), 'Deployment');
     const image = textAt(pulled, 'spec.template.spec.containers.0.image');
@@ -210,6 +236,11 @@ describe('the chart', () => {
         await assert.rejects(render(values, '--set', set), { stderr: said });
       });
     }
+
+    it('a map that no ConfigMap holds', async () => {
+      const large = values.replace('alice@example.org: a\n', (line) => line + `${' '.repeat(4)}${line}`.repeat(60_000));
+      await assert.rejects(render(large), { stderr: /larger than 1 MiB, .*: ask a server instead of a large map/ });
+    });
 
     it('unless the loss of the audit is accepted, or syslog keeps it', async () => {
       const syslog = 'config.audit.syslog.url=tls://siem.internal:6514';

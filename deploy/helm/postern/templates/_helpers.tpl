@@ -67,6 +67,9 @@ postern.yaml: |
 {{- if not $config.sessions.redis }}
 {{- fail "config.sessions.redis is missing: all pods share their sessions there, and a pod's own store would end with it; set it to a URL such as redis://redis.mail.svc:6379/0" }}
 {{- end }}
+{{- if gt (len (include "postern.data" .)) 1048576 }}
+{{- fail "config and files together are larger than 1 MiB, which is all that a ConfigMap holds: ask a server instead of a large map (config.directory.sources: ldap, sql, redis or http)" }}
+{{- end }}
 {{- if not (or .Values.audit.existingClaim .Values.audit.ephemeral $config.audit.syslog) }}
 {{- fail "the audit would be lost with its pod: set audit.existingClaim to a PersistentVolumeClaim (ReadWriteMany), or config.audit.syslog.url to a server that keeps it, or accept the loss by audit.ephemeral=true" }}
 {{- end }}
