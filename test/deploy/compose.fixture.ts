@@ -130,7 +130,7 @@ export async function startParts(folder: string): Promise<RunningParts> {
     await replaceIn(join(folder, `${name}.d/postern.yaml`), {
       'listen: 0.0.0.0:8080': `listen: ${local(port)}`,
       '[http://localhost:8080, http://127.0.0.1:8080]': `http://${local(front)}`,
-      '172.31.42.0/24': '127.0.0.1',
+      '192.168.142.0/24': '127.0.0.1',
       'delay: 5s, deadline: 60s': 'delay: 0s, deadline: 3s',
       '127.0.0.1:9090': `"${local(operators)}"`,
       '0.0.0.0:9091': `"${local(agent)}"`,
