@@ -122,11 +122,13 @@ export function createAgentCheck({ state, weight }: AgentCheckDeps): SocketServe
  */
 export async function openApiSocket(file: string, mode: number, api: Api): Promise<AsyncDisposable> {
   const server = createServer((request, response) => void api(request, response, 'socket'));
+  let isTaken = false;
   try {
     makeFolder(dirname(file));
     // A file that is not a socket belongs to somebody else.
     if (statSync(file, { throwIfNoEntry: false })?.isSocket() === false) throw new Error('something else stands there');
-    if (await isServed(file)) throw new Error('another process serves it');
+    isTaken = await isServed(file);
+    if (isTaken) throw new Error('another process serves it');
     rmSync(file, { force: true });
     // Nobody may connect before the mode is set.
     const mask = process.umask(0o177);
@@ -139,7 +141,7 @@ export async function openApiSocket(file: string, mode: number, api: Api): Promi
     chmodSync(file, mode);
   } catch (cause) {
     const message = `cannot make the socket ${file}: ${messageFrom(cause)}; name another under operators.socket`;
-    throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
+    throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: isTaken, cause });
   }
   return {
     async [Symbol.asyncDispose]() {

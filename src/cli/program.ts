@@ -61,7 +61,8 @@ function explain(error: unknown, { complain }: CommandEnvironment): ExitCode {
   }
   if (error instanceof PosternError) {
     complain(`${error.message} (${error.code})\n`);
-    return error.source === 'config' ? exitCodes.invalid : exitCodes.unavailable;
+    // The unit tries what ends with 3 again, and not what ends with 2: an address may come later, or become free.
+    return error.source === 'config' && !error.retryable ? exitCodes.invalid : exitCodes.unavailable;
   }
   if (error instanceof Error && error.name === 'AbortError') {
     complain('\nStopped; nothing was changed.\n');

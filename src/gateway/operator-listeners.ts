@@ -23,12 +23,12 @@ export async function listen(server: Server, { host, port }: ListenAddress): Pro
   try {
     await once(server, 'listening');
   } catch (cause) {
-    const why =
-      codeOf(cause) === 'EACCES' && port < 1024
-        ? `ports below 1024 need CAP_NET_BIND_SERVICE, which the user ${thisUser()} lacks: add low-ports.conf to the unit (docs/install.md), or choose a port from 1024 on`
-        : 'does another process use it, or is it not an address of this machine?';
+    const isForbidden = codeOf(cause) === 'EACCES' && port < 1024;
+    const why = isForbidden
+      ? `ports below 1024 need CAP_NET_BIND_SERVICE, which the user ${thisUser()} lacks: add low-ports.conf to the unit (docs/install.md), or choose a port from 1024 on`
+      : 'does another process use it, or is it not an address of this machine?';
     const message = `cannot listen on ${host}:${port}: ${why}`;
-    throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
+    throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: !isForbidden, cause });
   }
 }
 

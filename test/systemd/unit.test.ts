@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { postern } from '../cli/cli.fixture.ts';
 import { debianRoot } from '../debian-root.fixture.ts';
 import { runProgram } from '../programs.ts';
 
@@ -49,6 +50,30 @@ async function exposureOf(root: string): Promise<{ readonly level: number; reado
 }
 
 describe('the unit', () => {
+  test('tries again what may pass by itself (3), and not a configuration that is wrong (2)', async (t) => {
+    const settings = readFileSync(unit, 'utf8').split('\n');
+    for (const line of ['Restart=on-failure', 'RestartPreventExitStatus=2', 'StartLimitIntervalSec=0']) {
+      assert.ok(settings.includes(line), line);
+    }
+    const folder = await scratch(t);
+    const startWith = async (yaml: string) => {
+      await writeFile(join(folder, 'postern.yaml'), yaml);
+      return (await postern(['serve', '-c', join(folder, 'postern.yaml')])).code;
+    };
+    const configured = (listen: string) => `listen: ${listen}
+public_url: http://127.0.0.1:8080
+operators: { listen: 127.0.0.1:0 }
+directory: { sources: [{ type: static, backend: a }] }
+backends: { a: { imap: imaps://127.0.0.1, webmail: http://127.0.0.1/, driver: none } }
+`;
+    assert.equal(await startWith(configured('192.0.2.1:8080')), 3, 'no address of this machine');
+    assert.equal(await startWith('listen: everywhere\n'), 2);
+    await rm(join(folder, 'postern.yaml'));
+    assert.equal((await postern(['serve', '-c', join(folder, 'postern.yaml')])).code, 2);
+    await writeFile(join(folder, 'state/keys'), 'no key\n', { mode: 0o600 });
+    assert.equal(await startWith(configured('127.0.0.1:0')), 2, 'keys that cannot be used');
+  });
+
   test('is exposed by 1.5 of 10 at most, and by what it needs: a network, threads of V8, a voice', async (t) => {
     const { level, open } = await exposureOf(await withDropIns(t));
     assert.ok(level <= 1.5, `exposure ${level}: ${open.join(', ')}`);
