@@ -252,6 +252,15 @@ test('with --container it listens for the platform, and keeps what it writes on 
   });
 });
 
+test('the command of docs/containers.md has it believe a balancer outside the container', () => {
+  const page = readFileSync(new URL('../../docs/containers.md', import.meta.url), 'utf8');
+  const [, found = '', by = ''] = /^sed -i 's\/(.*?)\/(.*?)\/' \/etc\/postern\/postern\.yaml$/m.exec(page) ?? [];
+  const publicUrl = 'https://webmail.example.org';
+  const text = initFile({ ...someAnswers, publicUrl, places: containerPlaces(false) });
+  const { trusted_proxies: trusted }: Record<string, unknown> = parse(text.replace(new RegExp(found, 'm'), by));
+  assert.deepEqual(trusted, ['172.17.0.1']);
+});
+
 test('containers that share a Redis take their keys from a mounted secret', () => {
   const text = initFile({ ...someAnswers, redis: 'redis://redis:6379/0', places: containerPlaces(true) });
   const { sessions }: Record<string, unknown> = parse(text);

@@ -7,6 +7,7 @@ import { validate as configMap } from 'kubernetes-models/_schemas/IoK8sApiCoreV1
 import { validate as deployment } from 'kubernetes-models/_schemas/IoK8sApiAppsV1Deployment';
 import { validate as disruptionBudget } from 'kubernetes-models/_schemas/IoK8sApiPolicyV1PodDisruptionBudget';
 import { validate as networkPolicy } from 'kubernetes-models/_schemas/IoK8sApiNetworkingV1NetworkPolicy';
+import { validate as volumeClaim } from 'kubernetes-models/_schemas/IoK8sApiCoreV1PersistentVolumeClaim';
 import { validate as service } from 'kubernetes-models/_schemas/IoK8sApiCoreV1Service';
 import { validate as serviceAccount } from 'kubernetes-models/_schemas/IoK8sApiCoreV1ServiceAccount';
 import { parseAllDocuments } from 'yaml';
@@ -96,6 +97,7 @@ type Validate = (value: object) => unknown;
 /** The schemas of Kubernetes' own OpenAPI document, and of the Prometheus operator. */
 const schemas: Readonly<Record<string, Validate>> = {
   'v1 ConfigMap': configMap,
+  'v1 PersistentVolumeClaim': volumeClaim,
   'v1 Service': service,
   'v1 ServiceAccount': serviceAccount,
   'apps/v1 Deployment': deployment,

@@ -4,6 +4,7 @@ import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
 import { buildDirectory } from '../../src/gateway.ts';
 import { gatewayWith, run } from '../cli/cli.fixture.ts';
 import { filesOf } from '../config/config.fixture.ts';
@@ -11,7 +12,8 @@ import { runProgram } from '../programs.ts';
 import { startRedisServer } from '../redis-server.fixture.ts';
 import { at, type Field, find, helm, problemsOf, render, textAt } from './helm.fixture.ts';
 
-const values = readFileSync(fileURLToPath(new URL('../../deploy/helm/example-values.yaml', import.meta.url)), 'utf8');
+const helmFolder = new URL('../../deploy/helm/', import.meta.url);
+const values = readFileSync(fileURLToPath(new URL('example-values.yaml', helmFolder)), 'utf8');
 const page = readFileSync(fileURLToPath(new URL('../../docs/kubernetes.md', import.meta.url)), 'utf8');
 const postern = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 /** Everything that can be switched on. */
@@ -148,6 +150,13 @@ describe('the chart', () => {
     assert.match(await keys('retire', '--now', '-c', 'rotation.yaml', old), /^Retired/);
   });
 
+  it('comes with a claim for that, which the example names', async () => {
+    const claim: Field = parse(await readFile(fileURLToPath(new URL('audit-claim.yaml', helmFolder)), 'utf8'));
+    assert.deepEqual(problemsOf(claim), []);
+    assert.equal(at(claim, 'metadata.name'), at(pod(), 'volumes.3.persistentVolumeClaim.claimName'));
+    assert.deepEqual(at(claim, 'spec.accessModes'), ['ReadWriteMany']);
+  });
+
   it('asks the operators’ listener whether the node lives and is ready', () => {
     const probes = ['startupProbe', 'livenessProbe', 'readinessProbe'];
     assert.deepEqual(
@@ -204,6 +213,7 @@ describe('the chart', () => {
     const pulled = find(await render(values, '--set', repository), 'Deployment');
     const image = textAt(pulled, 'spec.template.spec.containers.0.image');
     assert.ok(page.includes(`docker push ${image}\n`) && page.includes(` -t ${image} .\n`), `the page pushes ${image}`);
+    assert.ok(page.includes(` ${image} keys create `), `the page makes the keys by ${image}`);
     const notes = await helm(['install', 'mail', '--dry-run=client'], values);
     assert.match(notes, /exec deployment\/mail-postern -- postern check --online/);
   });
@@ -216,6 +226,7 @@ describe('the chart', () => {
         /existingSecret is empty: make the server keys .*and set existingSecret=postern\n/,
       ],
       ['no public address', 'config.public_url=', /config\.public_url is missing: set it to what users type/],
+      ['no directory', 'config.directory=null', /config\.directory\.sources is missing: say where users live, such as/],
       ['no backend', 'config.backends=null', /config\.backends is missing: name the mail servers/],
       ['no Redis', 'config.sessions.redis=null', /config\.sessions\.redis is missing: .*set it to a URL such as/],
       [

@@ -61,6 +61,9 @@ postern.yaml: |
 {{- if $config.shutdown }}
 {{- fail "config.shutdown belongs under shutdown: set shutdown.delaySeconds and shutdown.deadlineSeconds, which the pod must know, too" }}
 {{- end }}
+{{- if not (hasKey ($config.directory | default dict) "sources") }}
+{{- fail "config.directory.sources is missing: say where users live, such as [{type: map, file: users.map}] with files.users\\.map, or [{type: static, backend: a}] for one backend" }}
+{{- end }}
 {{- if not $config.backends }}
 {{- fail "config.backends is missing: name the mail servers, such as config.backends.a={imap: imaps://mx1.internal, webmail: http://mx1.internal/}" }}
 {{- end }}
