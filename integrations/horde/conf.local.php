@@ -2,7 +2,7 @@
 
 // Horde 5 with IMP 6 behind Postern: for horde/config/conf.local.php. Driver: horde.
 
-// The web server says "https" where the gateway does (nginx/webmail.conf), and Horde builds its redirects from that.
+// The web server says "https" where the gateway does (apache/webmail.conf), and Horde builds its redirects from that.
 $conf['use_ssl'] = 2;
 
 // Bound to the browser: works, because the gateway signs in with the browser's own User-Agent.

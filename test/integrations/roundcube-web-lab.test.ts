@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { IncomingMessage, request as sendRequest } from 'node:http';
 import { after, before, suite, test } from 'node:test';
 import { withLab } from '../lab/lab.ts';
@@ -54,6 +55,22 @@ for (const server of ['nginx', 'apache'] as const) {
       for (const path of needed) assert.equal(await statusOf(`${web.origin}/${path}`), 200, path);
       for (const path of ['config/config.inc.php', 'SQL/sqlite.initial.sql', '../config/config.inc.php', 'vendor/x']) {
         assert.ok([400, 403, 404].includes((await statusOf(`${web.origin}/${path}`)) ?? 0), path);
+      }
+    });
+
+    test('nobody reads the settings of a plugin', async () => {
+      const plugin = `${lab.dataFolder}/a/run/rc/plugins/postern-${server}`;
+      running.defer(() => rm(plugin, { recursive: true }));
+      await mkdir(plugin);
+      const names = ['config.inc.php', 'config.inc.php~', 'config.inc.php.dpkg-old', '.config.inc.php.swp', 'seen.js'];
+      for (const name of names) await writeFile(`${plugin}/${name}`, "<?php $config['key'] = 'of-the-plugin';");
+      const answerTo = async (name: string) => fetch(`${web.origin}/plugins/postern-${server}/${name}`);
+      assert.match(await (await answerTo('seen.js')).text(), /of-the-plugin/);
+      for (const name of [...names.slice(0, -1), 'config.inc.php/x.css']) {
+        const answer = await answerTo(name);
+        assert.doesNotMatch(await answer.text(), /of-the-plugin/, name);
+        // Apache runs the script, which says nothing.
+        if (server === 'nginx' || !name.startsWith('config.inc.php')) assert.equal(answer.status, 404, name);
       }
     });
 
