@@ -132,8 +132,10 @@ ARGUMENTS
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       ;;
     @backend)
-      mapfile -t COMPREPLY < <(compgen -W "$("\${COMP_WORDS[0]}" backend list "\${config[@]}" 2>/dev/null |
-        awk 'NR > 1 && !seen[$1]++ { print $1 }')" -- "$cur")
+      # Names come from outside: compgen -W would expand $(…) in them, and run it.
+      while read -r word _; do
+        [[ $word =~ ^[A-Za-z0-9][A-Za-z0-9._/-]*$ && $word == "$cur"* ]] && COMPREPLY+=("$word")
+      done < <("\${COMP_WORDS[0]}" backend list "\${config[@]}" 2>/dev/null | awk 'NR > 1 && !seen[$1]++ { print $1 }')
       ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$kind" -- "$cur") ;;
   esac

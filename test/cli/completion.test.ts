@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
 import { filesOf } from '../config/config.fixture.ts';
@@ -14,7 +14,12 @@ before(async () => {
 });
 
 /** The words that bash offers at the end of a line. `backends` is what `postern backend list` prints. */
-async function completed(t: TestContext, line: string, backends = ''): Promise<readonly string[]> {
+async function completed(
+  t: TestContext,
+  line: string,
+  backends = '',
+  look: (folder: string) => void = () => {},
+): Promise<readonly string[]> {
   const folder = filesOf(t, { completion: script, 'postern.yaml': '', 'users.map': '' });
   writeFileSync(join(folder, 'postern'), `#!/bin/sh\necho "$@" > asked\ncat <<'END'\n${backends}\nEND\n`);
   chmodSync(join(folder, 'postern'), 0o755);
@@ -29,6 +34,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
     cwd: folder,
     env: { PATH: `${folder}:${process.env['PATH'] ?? ''}` },
   });
+  look(folder);
   return out.split('\n').filter((word) => word !== '');
 }
 
@@ -62,6 +68,14 @@ describe('bash', () => {
     assert.deepEqual(await completed(t, 'postern backend set b', table), ['b17', 'bern']);
     assert.deepEqual(await completed(t, 'postern session list --backend ', table), ['a', 'b17', 'bern']);
     assert.deepEqual(await completed(t, 'postern user move mia --to be', table), ['bern']);
+  });
+
+  test('neither offers nor runs what a name of a backend contains', async (t) => {
+    const hostile = '$(touch${IFS}ran)  x  READY\n`touch${IFS}ran`  x  READY\n-rf  x  READY\n*  x  READY\nbern;id  x  READY';
+    const offered = await completed(t, 'postern backend set ', `${table}\n${hostile}`, (folder) => {
+      assert.equal(existsSync(join(folder, 'ran')), false);
+    });
+    assert.deepEqual(offered, ['a', 'b17', 'bern']);
   });
 
   test('knows every command and every option', async (t) => {
