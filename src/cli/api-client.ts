@@ -7,6 +7,7 @@ import { PosternError } from '../core/error.ts';
 import { isObject } from '../core/objects.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes } from './options.ts';
+import { printable } from './output.ts';
 
 /** A reply of the API. */
 export interface ApiReply {
@@ -87,10 +88,10 @@ export function rowsIn(value: unknown): readonly Readonly<Record<string, unknown
   return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
-/** Formats a value of a reply for a table. */
+/** Formats a value of a reply for a table or a sentence, in one line that steers no terminal. */
 export function cell(value: unknown): string {
   if (value === undefined || value === null) return '-';
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return printable(typeof value === 'string' ? value : JSON.stringify(value));
 }
 
 /** Prints the error of a reply and returns the exit code; undefined if the reply is a success. */

@@ -194,13 +194,16 @@ function auditCsv(): LineWriter {
   return { head: auditCsvHead, line: auditCsvRow, foot: () => '' };
 }
 
-/** Makes a table for a terminal. Characters that move the cursor or change the text direction are replaced. */
+/** Makes a table for a terminal. */
 function auditTable(lines: readonly AuditLine[]): string {
-  const rows = lines.map(({ timeMs, event, actor, subject = '-', address = '-', facts = {} }) =>
-    [isoTime(timeMs), event, actor, subject, address, entryInWords(facts)].map((text) =>
-      text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd'),
-    ),
-  );
+  const rows = lines.map(({ timeMs, event, actor, subject = '-', address = '-', facts = {} }) => [
+    isoTime(timeMs),
+    event,
+    actor,
+    subject,
+    address,
+    entryInWords(facts),
+  ]);
   return table(['TIME', 'EVENT', 'ACTOR', 'SUBJECT', 'FROM', 'FACTS'], rows);
 }
 

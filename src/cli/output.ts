@@ -6,12 +6,17 @@ import type { CommandEnvironment } from './environment.ts';
 /** Characters of a cell in a table. A typed name may be very long; JSON shows all of it. */
 const longestCell = 60;
 
-/** Rows under their headings, in columns; the last column is whole and not padded, a long cell of the others is cut. */
+/**
+ * Rows under their headings, in columns; the last column is whole and not padded, a long cell of the others is cut. Signs
+ * that would steer a terminal are replaced.
+ */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [headings, ...rows].map((row) =>
-    row.map((cell, column) =>
-      column < row.length - 1 && cell.length > longestCell ? `${cell.slice(0, longestCell - 1)}…` : cell,
-    ),
+    row
+      .map(printable)
+      .map((cell, column) =>
+        column < row.length - 1 && cell.length > longestCell ? `${cell.slice(0, longestCell - 1)}…` : cell,
+      ),
   );
   const widths = headings.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
   const lines = all.map((row) =>
@@ -23,9 +28,16 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   return `${lines.join('\n')}\n`;
 }
 
-/** One JSON value on lines of its own, for `--format json`. */
+/** Replaces characters that move the cursor, colour the screen or change the text direction. */
+export function printable(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}
+
+/** One JSON value on lines of its own, for `--format json`. No character of it steers a terminal. */
 export function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+  const text = JSON.stringify(value, null, 2);
+  // JSON escapes the control characters below space only.
+  return `${text.replace(/[\u007f-\u009f]/g, (sign) => `\\u00${sign.charCodeAt(0).toString(16)}`)}\n`;
 }
 
 const progressMs = 200;

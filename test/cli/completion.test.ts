@@ -71,7 +71,8 @@ describe('bash', () => {
   });
 
   test('neither offers nor runs what a name of a backend contains', async (t) => {
-    const hostile = '$(touch${IFS}ran)  x  READY\n`touch${IFS}ran`  x  READY\n-rf  x  READY\n*  x  READY\nbern;id  x  READY';
+    const hostile =
+      '$(touch${IFS}ran)  x  READY\n`touch${IFS}ran`  x  READY\n-rf  x  READY\n*  x  READY\nbern;id  x  READY';
     const offered = await completed(t, 'postern backend set ', `${table}\n${hostile}`, (folder) => {
       assert.equal(existsSync(join(folder, 'ran')), false);
     });

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import type { OpenDirectory } from '../../src/cli/environment.ts';
-import { table } from '../../src/cli/output.ts';
+import { cell } from '../../src/cli/api-client.ts';
+import { json, table } from '../../src/cli/output.ts';
 import { buildDirectory } from '../../src/gateway.ts';
 import { filesOf, smallest } from '../config/config.fixture.ts';
 import { gatewayWith, run } from './cli.fixture.ts';
@@ -81,4 +82,17 @@ test('a name as long as a page is cut in the table, and a long reason is not', (
   ).split('\n');
   assert.equal(rows[0], `${'USER'.padEnd(60)}  ANSWER`);
   assert.equal(rows[1], `${'a'.repeat(59)}…  ${'b'.repeat(400)}`);
+});
+
+test('nothing that others named steers the terminal of an operator', () => {
+  const hostile = 'a\u001b]0;x\u0007b\u009b2Jc\u202ed\ne';
+  // oxlint-disable-next-line no-control-regex
+  const steers = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/;
+  const rows = table(['BROWSER', 'USER'], [[hostile, hostile]]);
+  assert.doesNotMatch(rows, steers);
+  assert.equal(rows.trim().split('\n').length, 2);
+  assert.doesNotMatch(cell(hostile), steers);
+  const text = json({ user: '\u009b2J\u007f' });
+  assert.doesNotMatch(text, steers);
+  assert.deepEqual(JSON.parse(text), { user: '\u009b2J\u007f' });
 });
