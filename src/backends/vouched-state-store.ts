@@ -110,8 +110,11 @@ export function createVouchedStateStore({
         const read = readVouched(keys.current(), entryKind, [table, key], value);
         if (read.kind === 'foreign-key' || (read.kind === 'none' && !acceptsUnsigned())) continue;
         if (read.kind === 'genuine' && read.keyId === promoted.id) continue;
-        // A conflict means that another node has vouched for the entry meanwhile.
-        await store.put(table, key, vouchFor(promoted, entryKind, [table, key], read.text), version);
+        const done = await store.put(table, key, vouchFor(promoted, entryKind, [table, key], read.text), version);
+        // A conflict means that another node has vouched for the entry meanwhile. Loads are written every few seconds.
+        if (read.kind === 'none' && done === 'written' && table !== 'loads') {
+          log.info('unsigned-entry-vouched', { table, key });
+        }
       }
       renewedUnder = promoted.id;
       renewedUpTo = cursor;

@@ -234,6 +234,7 @@ export const logEvents = {
   'state-entries-forged': error('forged or altered state entries ignored', ['code', 'table', 'key', 'others'], {
     action: 'Find out what else writes to the state store.',
   }),
+  'unsigned-entry-vouched': info('state entry without a proof counts, and has one from now on', ['table', 'key']),
   'session-counts-not-shared': debug('session counts not shared with other nodes', ['code']),
   'home-changed': info('home of a user changed in the directory', ['user', 'from', 'to']),
   move: info('move', ['user', 'from', 'to', 'phase', 'by', 'reason', 'why']),

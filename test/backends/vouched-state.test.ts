@@ -259,16 +259,24 @@ suite('entries during an upgrade from 0.1.0', () => {
     const untilMs = clock.nowMs() + 60_000;
     const { text } = entries.states;
     await bare.put('states', 'a', text);
-    const node = vouched(bare, keysOf(old), silentLog, clock, untilMs);
+    const told: object[] = [];
+    const log: Log = { ...silentLog, info: (event, fields = {}) => void told.push({ event, ...fields }) };
+    const node = vouched(bare, keysOf(old), log, clock, untilMs);
     assert.equal((await node.changesSince(0)).entries[0]?.value, text);
+    await bare.put('loads', 'node', entries.loads.text);
     await node.renew();
+    await node.renew();
+    assert.deepEqual(told, [{ event: 'unsigned-entry-vouched', table: 'states', key: 'a' }]);
     // A node of 0.1.0 that still runs changes one and writes another.
     await bare.put('states', 'a', ((await bare.changesSince(0)).entries[0]?.value ?? '').replace('MAINT', 'DRAIN'));
     await bare.put('states', 'b', text);
     await node.renew();
+    assert.equal(told.length, 3, 'each entry that it vouches for is in the log');
     await bare.put('states', 'late', text);
     clock.advance(60_000);
-    const counted = (await node.changesSince(0)).entries.map(({ key, value }) => [key, value]);
+    const counted = (await node.changesSince(0)).entries
+      .filter(({ table }) => table === 'states')
+      .map(({ key, value }) => [key, value]);
     assert.deepEqual(
       new Map(counted.map(([key, value]) => [key, value])),
       new Map([
