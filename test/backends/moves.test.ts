@@ -182,6 +182,17 @@ describe('a hook program', () => {
     assert.equal(readFileSync(told, 'utf8'), `${facts.user}|a|b|${facts.user}|b|${facts.user}|o'brien|`);
   });
 
+  it('gets nothing else in its environment but PATH', async () => {
+    const told = join(folder, 'environment');
+    const tell = program('tell-environment', `cat /proc/$$/environ > ${told}`);
+    await runHook(tell, facts, AbortSignal.timeout(5000));
+    const names = readFileSync(told, 'utf8')
+      .split('\0')
+      .map((entry) => entry.replace(/=.*$/, ''));
+    const ours = ['FROM', 'FROM_LOGIN', 'TO', 'TO_LOGIN', 'USER'].map((name) => `POSTERN_${name}`);
+    assert.deepEqual(names.filter((name) => name !== '').sort(), ['PATH', ...ours]);
+  });
+
   it('never takes a name for an option', async () => {
     const told = join(folder, 'dashed');
     const dashed = { ...facts, user: '--config=x@example.test' };
