@@ -41,6 +41,30 @@ async function startDesk() {
   return { port: address.port, [Symbol.asyncDispose]: async () => void server.close() };
 }
 
+/** A server in the place of the directory service, such as that of a wrong address. */
+async function startStranger() {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    const answers: readonly (readonly [name: string, status: number, text: string])[] = [
+      ['page', 404, '<h1>Not Found</h1>'],
+      ['other', 404, '{"error":"there is no such page"}'],
+      ['moved', 302, ''],
+      ['list', 200, '[]'],
+      ['number', 200, '7'],
+      ['null', 200, '{"ports":null}'],
+      ['bare', 200, '{"ports":{"imap":143}}'],
+    ];
+    const [, status, text] = answers.find(([name]) => request.url?.includes(`=${name}`)) ?? ['', 404, ''];
+    response.writeHead(status, { location: '/elsewhere' }).end(text);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  return { port: address.port, asked, [Symbol.asyncDispose]: async () => void server.close() };
+}
+
 for (const generation of ['2.3', '2.4'] as const) {
   suite(`a Dovecot ${generation} that asks the directory service, in front of two real Dovecots`, {
     concurrency: false,
@@ -148,6 +172,22 @@ backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
       });
       assert.match(await login('alice', 'alice-pw', stranger), /^NO \[UNAVAILABLE\]/);
       assert.match(await stranger.log(), /postern: the directory service said 403/);
+    });
+
+    test('what is not of the directory service never means that a user is unknown, and no redirect gets the key', async () => {
+      await using stranger = await startStranger();
+      await using lost = await startDovecotProxy({
+        service: { port: `${stranger.port}/`, key },
+        security: '{}',
+        caFile: lab.caFile,
+        root,
+      });
+      const users = ['page', 'other', 'moved', 'list', 'number', 'null', 'bare'];
+      const answers = await Promise.all(users.map(async (user) => login(user, 'x-pw', lost)));
+      for (const answer of answers) assert.match(answer, /^NO \[UNAVAILABLE\]/, `${answers}\n${await lost.log()}`);
+      assert.equal(new Set(stranger.asked).size, users.length);
+      for (const path of stranger.asked) assert.match(path, /^\/lookup\?user=/);
+      assert.doesNotMatch(await lost.log(), /Lua script|attempt to/);
     });
 
     test('no log has a password', async () => {

@@ -13,8 +13,8 @@ export interface DovecotProxy extends AsyncDisposable {
 }
 
 export interface DovecotProxyOptions {
-  /** The directory service. */
-  readonly service: { readonly port: number; readonly key: string };
+  /** The directory service; what follows its port in its address may stand behind it. */
+  readonly service: { readonly port: number | string; readonly key: string };
   /** The Lua table of how it connects to mail servers. */
   readonly security: string;
   readonly caFile: string;

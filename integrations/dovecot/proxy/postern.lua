@@ -35,7 +35,9 @@ local function ask(user)
   local name = user:gsub("[^%w._-]", function(byte) return string.format("%%%02X", byte:byte()) end)
   local body = {}
   local answered, status = http.request({
-    url = service .. "/lookup?user=" .. name,
+    url = service:gsub("/+$", "") .. "/lookup?user=" .. name,
+    -- Another server must not get the key.
+    redirect = false,
     headers = { ["X-Postern-Key"] = key },
     sink = ltn12.sink.table(body),
     create = function()
@@ -49,14 +51,21 @@ end
 
 function auth_passdb_lookup(request)
   local status, body, why = ask(request.user)
-  if status == 404 then return auth.PASSDB_RESULT_USER_UNKNOWN, "unknown user" end
-  if status ~= 200 then return later(request, "the directory service said " .. tostring(why)) end
   local readable, home = pcall(json.decode, body)
-  if not readable then return later(request, "the directory service sent no JSON") end
+  if not readable or type(home) ~= "table" then home = nil end
+  -- Any other 404 is of somebody else, such as a proxy in between, who does not know users.
+  if status == 404 and home and home.error == "unknown user" then
+    return auth.PASSDB_RESULT_USER_UNKNOWN, "unknown user"
+  end
+  if status ~= 200 then return later(request, "the directory service said " .. tostring(why)) end
+  if not home then return later(request, "the directory service sent no JSON") end
   -- As for an unknown user: the reason is told only to who has shown the right password, at the gateway's sign-in page.
   if home.refuse then return auth.PASSDB_RESULT_USER_UNKNOWN, "refused" end
+  if type(home.ports) ~= "table" or not (home.name and home.address and home.login) then
+    return later(request, "the answer is not one of the directory service")
+  end
   local port = home.ports[protocols[request.protocol or request.service]]
-  if not port then return later(request, "directory_service.ports has none for this protocol") end
+  if type(port) ~= "number" then return later(request, "directory_service.ports has none for this protocol") end
   local fields = { nopassword = "y", proxy = "y", host = home.name, hostip = home.address, destuser = home.login }
   -- Lua reads numbers of JSON as 143.0, which is no port.
   fields.port = string.format("%d", port)
