@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
+import { systemClock } from '../core/clock.ts';
 import { bracketed, formatDuration, isLoopback, type ListenAddress } from '../schema/value-parsers.ts';
 import { checkFiles } from './check-files.ts';
 import { askDirectory } from './check-lookups.ts';
@@ -119,12 +120,21 @@ function summarise(config: Config): readonly (readonly [what: string, facts: str
   ];
 }
 
+/** A cluster runs two versions for no longer. */
+const longestUpgradeMs = 7 * 24 * 3_600_000;
+
 /** Remarks on settings that are allowed but deserve a second look. */
 export function remarks(config: Config): readonly string[] {
   const open = config.publicUrls.filter((url) => !url.secure && !isLoopback(loopbackAlias(url.origin)));
   const isSecure = config.publicUrls.some((url) => url.secure);
+  const unsignedUntilMs = config.sessions.acceptUnsignedUntilMs ?? 0;
   return [
     ...config.exposedSecrets.map((why) => `a secret is exposed: ${why}`),
+    ...(unsignedUntilMs - systemClock.nowMs() > longestUpgradeMs + config.sessions.absoluteTimeoutMs
+      ? [
+          `sessions.accept_unsigned_until ${new Date(unsignedUntilMs).toISOString()} is far off: until then, who can write to the store can forge states and prolong sessions; write the time of the upgrade plus absolute_timeout`,
+        ]
+      : []),
     ...open.map((url) => `${url.origin} is not HTTPS: passwords cross the network in the clear`),
     ...(isSecure && config.tls.length === 0 && config.trustedProxies.length === 0
       ? [

@@ -152,6 +152,8 @@ export class CachedSession implements LiveSession {
   renew(stored: StoredSession): boolean {
     const before = this.record;
     const { record, jar } = stored;
+    // 0.1.0 keeps the proof when it writes a record. Who took it away wants the session to last longer.
+    if (before.sealedTimes !== undefined && record.sealedTimes === undefined) return false;
     const newerJar = jar !== undefined && jar.version >= this.#jarVersion && markOf(jar) !== this.#jarMark;
     const ownerIn = (one: SessionRecord) => sealedFor(this.key, one, 'credentials');
     const sameOwner = isSameOwner(ownerIn(before), ownerIn(record));

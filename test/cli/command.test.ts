@@ -122,13 +122,15 @@ test('check prints its problems as its answer where a program reads it', async (
 });
 
 test('check takes a second look at what is allowed', async (t) => {
-  const text = smallest('operators: { listen: 0.0.0.0:9090 }').replace(
+  const operators = 'operators: { listen: 0.0.0.0:9090 }';
+  const text = smallest(`${operators}\nsessions: { accept_unsigned_until: "2999-01-01T00:00:00Z" }`).replace(
     'http://127.0.0.1:8080',
     '[http://mail.test, https://mail.test]',
   );
   const file = join(filesOf(t, { 'postern.yaml': text }), 'postern.yaml');
   const { out } = await run(['check', '-c', file]);
   assert.deepEqual(out.match(/^Note: .*$/gm), [
+    'Note: sessions.accept_unsigned_until 2999-01-01T00:00:00.000Z is far off: until then, who can write to the store can forge states and prolong sessions; write the time of the upgrade plus absolute_timeout.',
     'Note: http://mail.test is not HTTPS: passwords cross the network in the clear.',
     'Note: public_url is HTTPS, but trusted_proxies is empty: list the load balancer that ends TLS, or its headers are not believed.',
     'Note: operators.listen 0.0.0.0:9090 is not on loopback: make sure that only operators can reach it.',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import type { SessionRecord } from '../../src/core/session.ts';
+import { eventually } from '../eventually.fixture.ts';
 import { type EmbeddedNode, startEmbeddedNode } from './running-node.fixture.ts';
 import { alice } from './samples.fixture.ts';
 
@@ -50,5 +51,13 @@ suite('sessions that 0.1.0 opened, for whose times nobody vouches', () => {
     await rewrite((record) => ({ ...record, absoluteEndMs: record.absoluteEndMs + hourMs }));
     await using other = await embedded.start({ acceptUnsignedUntilMs: embedded.clock.nowMs() + hourMs });
     assert.equal((await other.find(cookie)).kind, 'none');
+  });
+
+  test('are no others: a node that has seen who vouches for the times does not take the session without', async () => {
+    await using other = await embedded.start({ acceptUnsignedUntilMs: embedded.clock.nowMs() + hourMs });
+    assert.equal((await other.find(cookie)).kind, 'found');
+    await rewrite(unsigned);
+    embedded.clock.advance(60_000);
+    await eventually(async () => (await other.find(cookie)).kind === 'none');
   });
 });
