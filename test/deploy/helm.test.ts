@@ -46,6 +46,15 @@ function configMapOf(objects: readonly Field[]): string {
   return textAt(find(objects, 'Deployment'), 'spec.template.spec.volumes.0.configMap.name');
 }
 
+function idIn(said: string): string {
+  return /\b[0-9a-f]{8}\b/.exec(said)?.[0] ?? '';
+}
+
+async function trafficPolicy(...set: readonly string[]): Promise<Field | undefined> {
+  const rendered = await render(values, ...set.flatMap((one) => ['--set', one]));
+  return at(find(rendered, 'Service'), 'spec.externalTrafficPolicy');
+}
+
 describe('the chart', () => {
   let objects: readonly Field[];
   before(async () => (objects = await render(values)));
@@ -140,7 +149,6 @@ describe('the chart', () => {
     });
     const keys = async (...args: readonly string[]) =>
       runProgram(process.execPath, [postern, 'keys', ...args], { cwd: folder });
-    const idIn = (said: string) => /\b[0-9a-f]{8}\b/.exec(said)?.[0] ?? '';
     await chmod(join(folder, 'redis-password'), 0o600);
     const old = idIn(await keys('create', 'keys'));
     const added = idIn(await keys('add', '-c', 'rotation.yaml'));
@@ -188,11 +196,9 @@ describe('the chart', () => {
   });
 
   it('keeps the clients’ addresses behind a balancer outside the cluster', async () => {
-    const policyOf = async (...set: readonly string[]) =>
-      at(find(await render(values, ...set.flatMap((one) => ['--set', one])), 'Service'), 'spec.externalTrafficPolicy');
-    assert.equal(await policyOf(), undefined, 'Kubernetes refuses it there');
-    for (const type of ['NodePort', 'LoadBalancer']) assert.equal(await policyOf(`service.type=${type}`), 'Local');
-    assert.equal(await policyOf('service.type=NodePort', 'service.externalTrafficPolicy=Cluster'), 'Cluster');
+    assert.equal(await trafficPolicy(), undefined, 'Kubernetes refuses it there');
+    for (const type of ['NodePort', 'LoadBalancer']) assert.equal(await trafficPolicy(`service.type=${type}`), 'Local');
+    assert.equal(await trafficPolicy('service.type=NodePort', 'service.externalTrafficPolicy=Cluster'), 'Cluster');
   });
 
   it('lets OpenShift choose user and groups', async () => {
