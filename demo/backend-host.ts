@@ -35,7 +35,9 @@ export async function startBackendHost(options: BackendHostOptions): Promise<Bac
   const imap = started.use(
     await startImapServer({ users, masters, mail, keyPair, security: 'tls', hostname: listen, port: options.imapPort }),
   );
-  const address = { hostname: '127.0.0.1', port: imap.port, ca: keyPair.certificate };
+  // Every certificate of the demo has the name localhost; an address of this machine need not be in it.
+  const hostname = listen === '0.0.0.0' ? '127.0.0.1' : listen;
+  const address = { hostname, tlsName: 'localhost', port: imap.port, ca: keyPair.certificate };
   const homes = new Map(mailboxOwners.map((person) => [person.address, address]));
   const deliver = createDelivery({ homes, master: postman });
   const webmail = started.use(
@@ -44,7 +46,8 @@ export async function startBackendHost(options: BackendHostOptions): Promise<Bac
   const running = started.move();
   return {
     imapPort: imap.port,
-    webPort: Number(new URL(webmail.origin).port),
+    // A URL does not name the port of its scheme.
+    webPort: Number(new URL(webmail.origin).port || 80),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

@@ -1,4 +1,6 @@
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -33,6 +35,12 @@ async function main(): Promise<number> {
   await using parts = new AsyncDisposableStack();
   const directory = wanted.directory ?? (await ownDirectory(parts));
   const shared = await openSharedDirectory(directory, wanted.tlsNames, Date.now());
+  const missing = wanted.tlsNames.find((name) => !certifies(shared.keyPair.certificate, name));
+  if (missing !== undefined) {
+    const made = `the first machine of ${directory} made the certificate without ${missing}`;
+    process.stderr.write(`Not started: ${made}: give every --tls-name to the first, or name another --directory.\n`);
+    return 1;
+  }
   const { imapPort, webPort } = parts.use(await startBackendHost({ ...wanted, shared }));
   process.send?.({ imapPort, webPort });
   if (!process.connected) process.stdout.write(`ready imap ${imapPort} web ${webPort}\n`);
@@ -62,6 +70,11 @@ function readArguments(): Wanted | 'help' | undefined {
   } catch {
     return undefined;
   }
+}
+
+function certifies(certificate: string, name: string): boolean {
+  const parsed = new X509Certificate(certificate);
+  return (isIP(name) === 0 ? parsed.checkHost(name) : parsed.checkIP(name)) !== undefined;
 }
 
 async function ownDirectory(parts: AsyncDisposableStack): Promise<string> {

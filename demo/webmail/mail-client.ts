@@ -5,6 +5,8 @@ import { textOfHtml } from './text-of-html.ts';
 /** The address of a backend's mail server, for IMAP over TLS. */
 export interface ImapAddress {
   readonly hostname: string;
+  /** The name that its certificate must have; that of the host if left out. */
+  readonly tlsName?: string;
   readonly port: number;
   /** The certificate to trust, in PEM. */
   readonly ca: string;
@@ -62,6 +64,7 @@ export async function withMailbox<T>(
   const { actor, user, password, clientAddress } = key;
   const client = new ImapFlow({
     host: address.hostname,
+    ...(address.tlsName === undefined ? {} : { servername: address.tlsName }),
     port: address.port,
     secure: true,
     tls: { ca: address.ca },

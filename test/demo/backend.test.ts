@@ -27,12 +27,14 @@ async function scratchOf(t: TestContext): Promise<string> {
 }
 
 async function start(t: TestContext, ...args: readonly string[]): Promise<Machine> {
+  const listen = args[args.indexOf('--listen') + 1];
+  const host = args.includes('--listen') ? listen : '127.0.0.1';
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
   for await (const line of createInterface({ input: child.stdout })) {
     const [, imap, web] = /^ready imap (\d+) web (\d+)$/.exec(line) ?? [];
     assert.ok(imap !== undefined && web !== undefined, line);
-    const origin = `http://127.0.0.1:${web}`;
+    const origin = `http://${host}:${web}`;
     return {
       imapPort: Number(imap),
       origin,
@@ -95,6 +97,24 @@ test('its certificate holds for the names that it is given, and support opens a 
   assert.equal((await other.signIn(`${bob.address}*${support.name}`, bob.password)).status, 401);
 });
 
+test('it serves mail at an address of the machine, on the port of the scheme', async (t) => {
+  const directory = await scratchOf(t);
+  const listen = `127.9.${process.pid % 250}.1`;
+  const { origin, visitor } = await start(
+    t,
+    '--name',
+    'a',
+    '--directory',
+    directory,
+    '--listen',
+    listen,
+    '--web-port',
+    '80',
+  );
+  assert.equal(origin, `http://${listen}:80`);
+  assert.equal((await visitor.signIn(alice.address, alice.password)).status, 303);
+});
+
 test('without a directory it leaves nothing', async (t) => {
   const scratch = await scratchOf(t);
   const before = process.env['TMPDIR'];
@@ -120,6 +140,11 @@ test('a machine without a name, or on a port that is taken, says in a sentence w
       ['--name', 'a', '--directory', directory, '--imap-port', port],
       1,
       new RegExp(`^Not started: .*EADDRINUSE.*${port}\n$`),
+    ],
+    [
+      ['--name', 'b', '--directory', directory, '--tls-name', 'backend-b'],
+      1,
+      /^Not started: .* made the certificate without backend-b: give every --tls-name to the first/,
     ],
   ] as const) {
     const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
