@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { runProgram } from '../programs.ts';
 import { type Architecture, builder, buildDebs, foreign, native } from './deb.fixture.ts';
@@ -69,6 +70,20 @@ describe('the Debian package', () => {
     for (const part of ['The Postern authors', 'Node.js contributors', 'node_modules/undici: MIT', 'Matteo Collina']) {
       assert.ok(text.includes(part), part);
     }
+  });
+
+  it('has pages whose links and pictures lead to files of the package', () => {
+    const docs = at('usr/share/doc/postern');
+    const pages = globSync('**/*.md', { cwd: docs });
+    assert.ok(pages.includes('README.md') && pages.includes('docs/install.md'));
+    const broken = pages.flatMap((page) => {
+      const targets = [...readFileSync(join(docs, page), 'utf8').matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)];
+      return targets
+        .map(([, target = '']) => target)
+        .filter((target) => !/^[a-z]+:/.test(target) && !existsSync(join(docs, dirname(page), target)))
+        .map((target) => `${page}: ${target}`);
+    });
+    assert.deepEqual(broken, []);
   });
 
   it('brings the manual, the completion, and what logrotate and fail2ban need, which dpkg keeps as it was edited', async () => {
