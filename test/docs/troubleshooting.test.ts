@@ -142,9 +142,7 @@ describe('docs/operate.md', () => {
       failed: true,
     };
     const row = /^\| `result` \|.*$/m.exec(textOf('docs/operate.md'))?.[0] ?? '';
-    assert.deepEqual(
-      [...row.matchAll(/`([\w-]+)`/g)].map(([, name]) => name).toSorted(),
-      ['result', ...Object.keys(results)].toSorted(),
-    );
+    const named = [...row.matchAll(/`([\w-]+)`/g)].map(([, name]) => name);
+    assert.deepEqual(new Set(named), new Set(['result', ...Object.keys(results)]));
   });
 });
