@@ -5,6 +5,7 @@ import { createProbeLogins } from './backends/probe-logins.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import { type ConfigFiles, type FilesRead, recordFiles, replayFiles } from './config/referenced-files.ts';
+import { unsignedAccepted } from './config/sessions-section.ts';
 import { systemClock } from './core/clock.ts';
 import type { Readiness } from './core/http.ts';
 import type { Log } from './core/log.ts';
@@ -115,8 +116,8 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const workers = team === undefined ? {} : { workers: config.workers };
   const { version, commit } = node.build;
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
-  const untilMs = config.sessions.acceptUnsignedUntilMs;
-  if (worker === undefined && untilMs !== undefined) log.warn('unsigned-accepted', { untilMs });
+  const unsigned = worker === undefined ? unsignedAccepted(config.sessions, systemClock.nowMs()) : undefined;
+  if (unsigned !== undefined) log.warn('unsigned-accepted', unsigned);
   for (const why of worker === undefined ? config.exposedSecrets : []) log.warn('secret-exposed', { why });
   if (worker === undefined) log.info('ready', { version, commit, ...ports, ...facts });
   else log.info('worker-ready', { ...ports, ...facts });

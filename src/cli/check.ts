@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
+import { unsignedAccepted } from '../config/sessions-section.ts';
 import { systemClock } from '../core/clock.ts';
 import { bracketed, formatDuration, isLoopback, type ListenAddress } from '../schema/value-parsers.ts';
 import { checkFiles } from './check-files.ts';
@@ -124,17 +125,20 @@ function summarise(config: Config): readonly (readonly [what: string, facts: str
 const longestUpgradeMs = 7 * 24 * 3_600_000;
 
 /** Remarks on settings that are allowed but deserve a second look. */
-export function remarks(config: Config): readonly string[] {
+export function remarks(config: Config, nowMs = systemClock.nowMs()): readonly string[] {
+  const unsigned = unsignedAccepted(config.sessions, nowMs);
   const open = config.publicUrls.filter((url) => !url.secure && !isLoopback(loopbackAlias(url.origin)));
   const isSecure = config.publicUrls.some((url) => url.secure);
   const unsignedUntilMs = config.sessions.acceptUnsignedUntilMs ?? 0;
   return [
     ...config.exposedSecrets.map((why) => `a secret is exposed: ${why}`),
-    ...(unsignedUntilMs - systemClock.nowMs() > longestUpgradeMs + config.sessions.absoluteTimeoutMs
+    ...(unsignedUntilMs - nowMs > longestUpgradeMs + config.sessions.absoluteTimeoutMs
       ? [
           `sessions.accept_unsigned_until ${new Date(unsignedUntilMs).toISOString()} is far off: until then, who can write to the store can forge states and prolong sessions; write the time of the upgrade plus absolute_timeout`,
         ]
-      : []),
+      : unsigned === undefined
+        ? []
+        : [`sessions.accept_unsigned_until is ${unsigned.until}: ${unsigned.why}`]),
     ...open.map((url) => `${url.origin} is not HTTPS: passwords cross the network in the clear`),
     ...(isSecure && config.tls.length === 0 && config.trustedProxies.length === 0
       ? [

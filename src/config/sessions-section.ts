@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isoTime } from '../core/clock.ts';
 import { defined } from '../core/objects.ts';
 import type { Secret } from '../core/secrets.ts';
 import { arrayOf, atLeastOne, duration, integer, leaf, section, text, time, yesOrNo } from '../schema/scalars.ts';
@@ -236,4 +237,17 @@ function parseServer(value: string, standardPort: number, remedy: string): Readi
   const server = parseHostPort(value);
   if (server === undefined) return wrong(`${shownValue(value)} is not a server: ${remedy}`);
   return read({ host: server.host, port: server.port ?? standardPort });
+}
+
+/** Says until when what nobody vouches for counts, and what that means at this time; undefined if it never does. */
+export function unsignedAccepted(
+  { acceptUnsignedUntilMs: untilMs }: { readonly acceptUnsignedUntilMs?: number },
+  nowMs: number,
+): { readonly until: string; readonly why: string } | undefined {
+  if (untilMs === undefined) return undefined;
+  const why =
+    untilMs <= nowMs
+      ? 'this time is over, and the key does nothing: remove it'
+      : 'sessions and state entries that nobody vouches for count until then: remove it when the upgrade from 0.1.0 is over';
+  return { until: isoTime(untilMs), why };
 }

@@ -75,6 +75,7 @@ export const logFields = {
   syslog: 'address of the syslog server',
   table: 'name of a table of the state',
   to: 'where it is now',
+  until: 'when it ends, in ISO 8601',
   untilMs: 'when it ends, in ms since 1970',
   user: 'canonical name of the user',
   validTo: 'when the certificate expires',

@@ -16,7 +16,7 @@ export const logEvents = {
   'secret-exposed': warn('secret is readable or writable by others', ['why'], {
     action: 'Change the owner and mode of the file as `why` says.',
   }),
-  'unsigned-accepted': warn('sessions and state entries that nobody vouches for count until then', ['untilMs'], {
+  'unsigned-accepted': warn('sessions.accept_unsigned_until is set', ['until', 'why'], {
     action: 'Remove `sessions.accept_unsigned_until` when the upgrade from 0.1.0 is over (docs/upgrade.md).',
   }),
   'config-reloaded': info('configuration reloaded', ['changed', 'removed', 'serverKeys']),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { remarks } from '../../src/cli/check.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Backend } from '../../src/core/backend.ts';
@@ -47,6 +48,21 @@ test('the listener may say how long it keeps idle connections', async (t) => {
   assert.deepEqual(await listening('{ keep_alive: 620s }'), ['127.0.0.1:8080', 620_000]);
   assert.deepEqual(await listening('{ address: "[::]:80", keep_alive: 1h }'), [':::80', 3_600_000]);
   await assert.rejects(listening('{ address: nowhere }'), /ConfigInvalid|address/);
+});
+
+test('accept_unsigned_until is remarked by check, and said to be over when it is', async (t) => {
+  const remarked = async (sessions: string) => {
+    const config = await load(t, { 'postern.yaml': smallest(sessions) });
+    return remarks(config, Date.UTC(2030, 0, 1)).filter((remark) => remark.includes('accept_unsigned_until'));
+  };
+  const until = (time: string) => remarked(`sessions: { accept_unsigned_until: "${time}" }`);
+  assert.deepEqual(await remarked(''), []);
+  assert.deepEqual(await until('2030-01-01T12:00:00Z'), [
+    'sessions.accept_unsigned_until is 2030-01-01T12:00:00.000Z: sessions and state entries that nobody vouches for count until then: remove it when the upgrade from 0.1.0 is over',
+  ]);
+  assert.deepEqual(await until('2029-12-31T12:00:00Z'), [
+    'sessions.accept_unsigned_until is 2029-12-31T12:00:00.000Z: this time is over, and the key does nothing: remove it',
+  ]);
 });
 
 test('what is left out has the defaults of the design', async (t) => {
