@@ -1,7 +1,7 @@
-import type { Audit, AuditFilter, AuditLine } from '../core/audit.ts';
+import { type Audit, auditEventNames, type AuditFilter, type AuditLine } from '../core/audit.ts';
 import { isoTime } from '../core/clock.ts';
 import { defined } from '../core/objects.ts';
-import { ApiRefusal, type ApiRoute, ok, timeIn } from './api-exchange.ts';
+import { ApiRefusal, type ApiRoute, ok, timeIn, wordIn } from './api-exchange.ts';
 
 /** Dependencies of the API's audit operations. */
 export interface ApiAuditDeps {
@@ -32,6 +32,7 @@ function filterIn(query: URLSearchParams): AuditFilter {
   const asked = Object.fromEntries(query);
   const sinceMs = timeIn(asked, 'since');
   const untilMs = timeIn(asked, 'until');
+  wordIn(query, 'event', auditEventNames);
   return {
     ...Object.fromEntries(textFilters.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]]))),
     ...defined({ sinceMs, untilMs }),

@@ -13,6 +13,7 @@ import {
   type ApiRequest,
   type ApiRoute,
   askerOf,
+  noSuch,
   ok,
   reasonIn,
   textIn,
@@ -90,7 +91,7 @@ class BackendRequests {
     const backend = this.#backendNamed(request.path['backend']);
     const name = textIn(request.body, 'host');
     const host = backend.hosts.find((one) => one.name === name);
-    if (host === undefined) throw new ApiRefusal(404, `${backend.name} has no host ${name}`);
+    if (host === undefined) throw noSuch(`${backend.name} has no host`, name, hostNames([backend]));
     if (this.#deps.serving(backend)?.arrangement !== 'standby') {
       throw new ApiRefusal(409, `all hosts of ${backend.name} are active: set the state of a host instead`);
     }
@@ -115,7 +116,7 @@ class BackendRequests {
 
   #backendNamed(name: string | undefined): Backend {
     const backend = this.#deps.backends().get(name ?? '');
-    if (backend === undefined) throw new ApiRefusal(404, `there is no backend ${name}`);
+    if (backend === undefined) throw noSuch('there is no backend', name, this.#deps.backends().keys());
     return backend;
   }
 
@@ -124,7 +125,7 @@ class BackendRequests {
       const host = hosts.find((one) => one.name === name);
       if (host !== undefined) return host;
     }
-    throw new ApiRefusal(404, `there is no host ${name}`);
+    throw noSuch('there is no host', name, hostNames(this.#deps.backends().values()));
   }
 
   #isInPool(host: BackendHost): boolean {
@@ -180,6 +181,10 @@ class BackendRequests {
     };
     await recordIfPossible(this.#deps.audit, { event, ...askerOf(request), subject: name, facts });
   }
+}
+
+function hostNames(backends: Iterable<Backend>): readonly string[] {
+  return [...backends].flatMap(({ hosts }) => hosts.map((host) => host.name));
 }
 
 function describeSetState(set: SetState | undefined) {

@@ -39,6 +39,26 @@ export class ApiRefusal extends Error {
   }
 }
 
+/** Refuses a name that does not exist, with those that do: `what` is such as `there is no backend`. */
+export function noSuch(what: string, name: string | undefined, known: Iterable<string>): ApiRefusal {
+  const all = [...known];
+  const shown = `${all.slice(0, 20).join(', ')}${all.length > 20 ? ', …' : ''}`;
+  return new ApiRefusal(404, `${what} ${name ?? ''}: there ${all.length === 1 ? 'is' : 'are'} ${shown}`);
+}
+
+/** Returns the parameter of a query if it is one of these words; undefined if it is missing. Throws ApiRefusal else. */
+export function wordIn<Word extends string>(
+  query: URLSearchParams,
+  name: string,
+  words: readonly Word[],
+): Word | undefined {
+  const value = query.get(name);
+  if (value === null) return undefined;
+  const word = words.find((one) => one === value);
+  if (word === undefined) throw new ApiRefusal(400, `${name} is not one of ${words.join(', ')}`);
+  return word;
+}
+
 /** Makes a 200 answer with this body. */
 export function ok(body: object): ApiAnswer {
   return { status: 200, body };

@@ -1,6 +1,6 @@
 import { explainMove, type MoveOutcome, type Moves } from '../backends/moves.ts';
 import type { StateReplica } from '../backends/state-replica.ts';
-import type { Move } from '../backends/state-values.ts';
+import { type Move, movePhases } from '../backends/state-values.ts';
 import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
@@ -13,14 +13,16 @@ import {
   type ApiRoute,
   askerOf,
   flagIn,
+  noSuch,
   ok,
   reasonIn,
   textIn,
+  wordIn,
 } from './api-exchange.ts';
 import { type ApiSessionsDeps, describeSession } from './api-sessions.ts';
 
 /** Dependencies of the API's operations on moves and overrides. */
-export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions'> {
+export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions' | 'backends'> {
   readonly moves: Pick<Moves, 'move' | 'moveAtSignIn' | 'stop'>;
   readonly state: Pick<StateReplica, 'moves' | 'overrides'>;
   readonly backendNamed: (name: string) => BackendName | undefined;
@@ -66,7 +68,7 @@ class UserRequests {
 
   async moveUser(request: ApiRequest): Promise<ApiAnswer> {
     const to = this.#deps.backendNamed(textIn(request.body, 'to'));
-    if (to === undefined) throw new ApiRefusal(404, `there is no backend ${String(request.body['to'])}`);
+    if (to === undefined) throw noSuch('there is no backend', String(request.body['to']), this.#deps.backends().keys());
     const reason = reasonIn(request);
     const { user, backend: from } = await this.#homeOf(this.#deps.userNamed(request.path['user']));
     const order = { user, from, to, reason, by: request.by };
@@ -86,8 +88,8 @@ class UserRequests {
   }
 
   async listMoves({ query }: ApiRequest): Promise<ApiAnswer> {
-    const phase = query.get('phase');
-    const all = [...this.#deps.state.moves.all()].filter(([, move]) => phase === null || move.phase === phase);
+    const phase = wordIn(query, 'phase', movePhases);
+    const all = [...this.#deps.state.moves.all()].filter(([, move]) => phase === undefined || move.phase === phase);
     return ok({ moves: all.map(([user, move]) => this.#describe(user, move)) });
   }
 

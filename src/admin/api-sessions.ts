@@ -2,7 +2,17 @@ import { type Audit, recordIfPossible } from '../core/audit.ts';
 import { isoTime } from '../core/clock.ts';
 import type { CanonicalUser, RecordKey } from '../core/names.ts';
 import type { ListedSession } from '../core/session.ts';
-import { type ApiAnswer, ApiRefusal, type ApiRequest, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
+import type { ApiBackendsDeps } from './api-backends.ts';
+import {
+  type ApiAnswer,
+  ApiRefusal,
+  type ApiRequest,
+  type ApiRoute,
+  askerOf,
+  noSuch,
+  ok,
+  reasonIn,
+} from './api-exchange.ts';
 
 /** Dependencies of the API's operations on sessions. */
 export interface ApiSessionsDeps {
@@ -12,6 +22,7 @@ export interface ApiSessionsDeps {
     endSessionsOfUser(user: CanonicalUser, reason: 'kicked'): Promise<number>;
     end(key: RecordKey, reason: 'kicked'): Promise<void>;
   };
+  readonly backends: ApiBackendsDeps['backends'];
   /** Returns the canonical user for a typed name. Throws ApiRefusal if it cannot be a user. */
   readonly userNamed: (typed: string | undefined) => CanonicalUser;
   readonly audit: Pick<Audit, 'record'>;
@@ -45,6 +56,7 @@ class SessionRequests {
 
   async listSessions({ query }: ApiRequest): Promise<ApiAnswer> {
     const found = await this.#list(query, maxListedSessions);
+    if (found.length === 0) this.#refuseUnknown(query);
     const shown = found.slice(0, maxListedSessions).map(describeSession);
     return ok({ sessions: shown, truncated: found.length > maxListedSessions });
   }
@@ -56,6 +68,7 @@ class SessionRequests {
     const reason = reasonIn(request);
     // All are found before the first one ends: a list that shrinks meanwhile would skip some on its next page.
     const found = await this.#list(query);
+    if (found.length === 0) this.#refuseUnknown(query);
     for (const { key } of found) await this.#deps.sessions.end(key, 'kicked');
     const facts = { ...Object.fromEntries(wanted), ended: found.length, reason };
     await recordIfPossible(this.#deps.audit, { event: 'session-end', ...askerOf(request), facts });
@@ -65,7 +78,8 @@ class SessionRequests {
   async endSession(request: ApiRequest): Promise<ApiAnswer> {
     const reason = reasonIn(request);
     const session = await this.#find(({ key }) => key === request.path['session']);
-    if (session === undefined) throw new ApiRefusal(404, 'there is no such session');
+    if (session === undefined)
+      throw new ApiRefusal(404, 'there is no such session: postern session list shows those that are open');
     await this.#deps.sessions.end(session.key, 'kicked');
     const { user: subject } = session.record;
     const facts = { ended: 1, reason };
@@ -88,6 +102,13 @@ class SessionRequests {
       if (found !== undefined) return found;
     }
     return undefined;
+  }
+
+  /** A name that is no backend is a slip, unless sessions are left on one that has gone from the configuration. */
+  #refuseUnknown(query: URLSearchParams): void {
+    const name = query.get('backend');
+    const backends = this.#deps.backends();
+    if (name !== null && !backends.has(name)) throw noSuch('there is no backend', name, backends.keys());
   }
 
   /** Returns sessions that match every filter; at least `most` + 1 if there are more than `most`. */

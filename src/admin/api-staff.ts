@@ -34,7 +34,11 @@ export interface ApiStaffDeps {
 export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps): readonly ApiRoute[] {
   function consoleAddress(): string {
     const address = staff.console();
-    if (address === undefined) throw new ApiRefusal(409, 'there is no console: the configuration has no support');
+    if (address === undefined)
+      throw new ApiRefusal(
+        409,
+        'there is no console: add support with its staff to the configuration (docs/support.md)',
+      );
     return address;
   }
 

@@ -58,7 +58,7 @@ export interface NodeLoad {
  * The phases of a move, in order. `waiting`: until the user next signs in. `before` and `after`: a hook program runs.
  * `switched`: the user lives on the new backend. Only `waiting`, `done`, `failed` and `stopped` last.
  */
-const movePhases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'] as const;
+export const movePhases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'] as const;
 
 /** A phase of a move. */
 export type MovePhase = (typeof movePhases)[number];

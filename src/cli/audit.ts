@@ -4,7 +4,14 @@ import { auditFiles, fits, listLines, placedTexts } from '../audit/file.ts';
 import { parseLine } from '../audit/line.ts';
 import { type Verification, verify } from '../audit/verify.ts';
 import { loadConfig } from '../config/load.ts';
-import { auditCsvHead, auditCsvRow, type AuditFacts, type AuditFilter, type AuditLine } from '../core/audit.ts';
+import {
+  auditCsvHead,
+  auditCsvRow,
+  auditEventNames,
+  type AuditFacts,
+  type AuditFilter,
+  type AuditLine,
+} from '../core/audit.ts';
 import { isoTime } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { readAuditKeys } from '../sessions/keys-file.ts';
@@ -126,7 +133,7 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
 
 function withFilters(command: Command): Command {
   return command
-    .option('--event <name>', 'such as backend-state')
+    .option('--event <name>', 'such as backend-state', eventName)
     .option('--actor <name>', 'who did it')
     .option('--subject <name>', 'to whom or what it was done')
     .option('--node <name>', 'on which node')
@@ -140,6 +147,11 @@ function auditFilterFrom({ since, until, ...texts }: FilterOptions): AuditFilter
     ...(since === undefined ? {} : { sinceMs: since }),
     ...(until === undefined ? {} : { untilMs: until }),
   };
+}
+
+function eventName(text: string): string {
+  if (auditEventNames.some((name) => name === text)) return text;
+  throw new InvalidArgumentError(`Write one of ${auditEventNames.join(', ')}.`);
 }
 
 function parseTime(text: string): number {

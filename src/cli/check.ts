@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
@@ -132,6 +133,7 @@ export function remarks(config: Config, nowMs = systemClock.nowMs()): readonly s
   const unsignedUntilMs = config.sessions.acceptUnsignedUntilMs ?? 0;
   return [
     ...config.exposedSecrets.map((why) => `a secret is exposed: ${why}`),
+    ...whoMayChange(config.file),
     ...(unsignedUntilMs - nowMs > longestUpgradeMs + config.sessions.absoluteTimeoutMs
       ? [
           `sessions.accept_unsigned_until ${new Date(unsignedUntilMs).toISOString()} is far off: until then, who can write to the store can forge states and prolong sessions; write the time of the upgrade plus absolute_timeout`,
@@ -156,6 +158,12 @@ export function remarks(config: Config, nowMs = systemClock.nowMs()): readonly s
       ? []
       : ['directory_service has no key_file: any host in its networks can find out who is a user here']),
   ];
+}
+
+/** A remark on a configuration that every user may change, and so take the gateway's place. */
+function whoMayChange(file: string): readonly string[] {
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
+  return (mode & 0o002) === 0 ? [] : [`every user may change ${file}: run: chmod o-w ${file}`];
 }
 
 function addressText({ host, port }: ListenAddress): string {

@@ -7,6 +7,7 @@ import { createLoginNameParser } from '../core/names.ts';
 import { compareDirectories, type Comparison, type HomeChange } from '../directory/compare.ts';
 import { operatorName } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
+import { whyUnread } from './named-arguments.ts';
 import { usersFrom } from './lookup.ts';
 import {
   configOption,
@@ -80,6 +81,12 @@ function addDirectoryCompare(directory: Command, environment: CommandEnvironment
     .argument('[user...]', 'user names; with - or none, standard input is read, one name per line')
     .addOption(formatOption())
     .action(async (before: string, after: string, users: string[], { format }: { format: Format }) => {
+      for (const named of [before, after]) {
+        const unread = await whyUnread(named);
+        if (unread === undefined) continue;
+        environment.complain(unread);
+        return end(exitCodes.invalid);
+      }
       const load = (file: string) => loadConfig(file, { env: environment.env, checksDrivers: true });
       const configs = { before: await load(before), after: await load(after) };
       end(await printComparison(configs, users, format, environment));

@@ -18,11 +18,29 @@ export async function runCommand(args: readonly string[], environment: CommandEn
     });
   }
   try {
-    await program.parseAsync(idsLast(args), { from: 'user' });
+    await program.parseAsync(idsLast(helpOfKnown(program, args)), { from: 'user' });
     return code;
   } catch (error) {
     return explain(error, environment);
   }
+}
+
+/**
+ * Takes the word `help` away before a word that is no command: Commander says of that word alone that it is unknown,
+ * but shows the whole help for `help WORD`.
+ */
+function helpOfKnown(program: Command, args: readonly string[]): readonly string[] {
+  let command = program;
+  for (const [index, arg] of args.entries()) {
+    const named = (name: string | undefined) => command.commands.find((one) => one.name() === name);
+    const word = args[index + 1];
+    const isHelp = arg === 'help' && command.commands.length > 0;
+    if (isHelp) return word === undefined || named(word) ? args : args.toSpliced(index, 1);
+    const child = named(arg);
+    if (child === undefined) return args;
+    command = child;
+  }
+  return args;
 }
 
 /** Moves session ids behind `--`: one of 64 begins with a dash and would be read as an option. */

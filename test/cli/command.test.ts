@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { filesOf, smallest } from '../config/config.fixture.ts';
@@ -88,6 +88,9 @@ describe('the command as a process', () => {
 describe('wrong usage ends with 2 and says what would be right', () => {
   const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
     [['chek'], /unknown command 'chek'\n\(Did you mean check\?\)/],
+    [['help', 'chek'], /unknown command 'chek'\n\(Did you mean check\?\)/],
+    [['backend', 'help', 'lst'], /unknown command 'lst'\n\(Did you mean list\?\)/],
+    [['directory', 'compare', '/old.yaml', '/new.yaml'], /^there is no file \/old\.yaml: name another\n$/],
     [['check', '--onlin'], /unknown option '--onlin'\n\(Did you mean --online\?\)/],
     [['lookup'], /missing required argument 'user'/],
     [['check', '--format', 'xml'], /Allowed choices are table, json/],
@@ -128,8 +131,10 @@ test('check takes a second look at what is allowed', async (t) => {
     '[http://mail.test, https://mail.test]',
   );
   const file = join(filesOf(t, { 'postern.yaml': text }), 'postern.yaml');
+  chmodSync(file, 0o666);
   const { out } = await run(['check', '-c', file]);
   assert.deepEqual(out.match(/^Note: .*$/gm), [
+    `Note: every user may change ${file}: run: chmod o-w ${file}.`,
     'Note: sessions.accept_unsigned_until 2999-01-01T00:00:00.000Z is far off: until then, who can write to the store can forge states and prolong sessions; write the time of the upgrade plus absolute_timeout.',
     'Note: http://mail.test is not HTTPS: passwords cross the network in the clear.',
     'Note: public_url is HTTPS, but trusted_proxies is empty: list the load balancer that ends TLS, or its headers are not believed.',

@@ -32,7 +32,7 @@ describe('the commands for a running gateway', () => {
   it('demand a reason for every change, and end with 1 for what does not exist', async () => {
     assert.equal((await postern('kick', 'alice')).code, 2);
     const unknown = await postern('backend', 'set', 'nowhere', 'READY', ...reason);
-    assert.deepEqual([unknown.code, unknown.err], [1, 'there is no backend nowhere\n']);
+    assert.deepEqual([unknown.code, unknown.err], [1, 'there is no backend nowhere: there are a, b\n']);
     for (const id of ['-c', '--', 'ab']) {
       const gone = await postern('session', 'end', id.padEnd(43, 'A'), ...reason);
       assert.equal(gone.code, 1, gone.err);
@@ -64,6 +64,24 @@ describe('the commands for a running gateway', () => {
     assert.doesNotMatch(left, /bob@example\.test/);
     await postern('session', 'end', '--address', '127.0.0.1', ...reason);
     assert.doesNotMatch((await postern('session', 'list')).out, /@example\.test/);
+  });
+
+  it('refuse a slip in a name or a word, instead of an empty answer', async () => {
+    for (const [args, code, says] of [
+      [['session', 'list', '--backend', 'zz'], 1, /^there is no backend zz: there are a, b\n$/],
+      [['session', 'end', '--backend', 'zz', ...reason], 1, /^there is no backend zz: there are a, b\n$/],
+      [['backend', 'activate', 'a', 'z', ...reason], 1, /^a has no host z: there are a, a\/2\n$/],
+      [['backend', 'set', '--host', 'z', 'READY', ...reason], 1, /^there is no host z: there are a, a\/2, b\n$/],
+      [['move', 'status', '--phase', 'foo'], 2, /^phase is not one of .*waiting.*\n$/],
+      [['audit', 'list', '--event', 'nix'], 2, /Write one of staff-sign-in, .*backend-state/],
+      [['session', 'end', 'A'.repeat(43), ...reason], 1, /no such session: postern session list shows/],
+    ] as const) {
+      const refused = await postern(...args);
+      assert.deepEqual([args, refused.code, refused.out], [args, code, '']);
+      assert.match(refused.err, says);
+    }
+    assert.equal((await site.api('GET', '/audit?event=nix')).status, 400);
+    assert.equal((await postern('session', 'list', '--backend', 'b')).code, 0);
   });
 
   it('take the node out, and back', async () => {
