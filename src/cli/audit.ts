@@ -46,7 +46,7 @@ interface VerifyCommandOptions {
 
 /** `postern audit`: what staff and operators did, and whether anybody changed what was written of it. */
 export function addAudit(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
-  const { print, complain } = environment;
+  const { print } = environment;
   const load = (file: string) => loadConfig(file, { env: environment.env });
   const audit = program
     .command('audit')
@@ -87,6 +87,21 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
       end(exitCodes.ok);
     });
 
+  addVerify(audit, environment, end);
+
+  withExamples(audit, [
+    ['postern audit list --subject alice@example.org', 'everything done to alice, newest first'],
+    ['postern audit list --event impersonation-opened --since 2030-01-01', 'mailboxes opened this year'],
+    ['postern audit export --actor sam@example.org > sam.csv', 'everything sam did'],
+    ['postern audit verify', 'has anybody changed the audit?'],
+  ]).addHelpText(
+    'after',
+    `\nverify: 0 nothing was changed, 1 something was changed, 3 the store did not answer.\n${exitCodesHelp}`,
+  );
+}
+
+/** `postern audit verify`. */
+function addVerify(audit: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   audit
     .command('verify')
     .summary('check whether any line was edited, deleted, reordered, cut off or added')
@@ -99,13 +114,12 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (files: string[], options: VerifyCommandOptions) => {
-      for (const named of files) {
-        const unread = await whyUnread(named);
-        if (unread === undefined) continue;
-        complain(unread);
+      const unread = await whyUnread(...files);
+      if (unread !== undefined) {
+        environment.complain(unread);
         return end(exitCodes.invalid);
       }
-      const config = await load(options.config);
+      const config = await loadConfig(options.config, { env: environment.env });
       const { file } = config.audit;
       const { readAuditAnchors } = await environment.loadGateway();
       const keys = await readAuditKeys(config.sessions.keysFile);
@@ -116,19 +130,9 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
         belongsHere: (anchor) => files.length === 0 && anchor.node === hostname() && anchor.file === file,
         olderRemoved: options.olderRemoved === true,
       });
-      print(options.format === 'json' ? json(found) : inWords(found));
+      environment.print(options.format === 'json' ? json(found) : inWords(found));
       end(found.findings.length === 0 ? exitCodes.ok : exitCodes.no);
     });
-
-  withExamples(audit, [
-    ['postern audit list --subject alice@example.org', 'everything done to alice, newest first'],
-    ['postern audit list --event impersonation-opened --since 2030-01-01', 'mailboxes opened this year'],
-    ['postern audit export --actor sam@example.org > sam.csv', 'everything sam did'],
-    ['postern audit verify', 'has anybody changed the audit?'],
-  ]).addHelpText(
-    'after',
-    `\nverify: 0 nothing was changed, 1 something was changed, 3 the store did not answer.\n${exitCodesHelp}`,
-  );
 }
 
 function withFilters(command: Command): Command {

@@ -81,9 +81,8 @@ function addDirectoryCompare(directory: Command, environment: CommandEnvironment
     .argument('[user...]', 'user names; with - or none, standard input is read, one name per line')
     .addOption(formatOption())
     .action(async (before: string, after: string, users: string[], { format }: { format: Format }) => {
-      for (const named of [before, after]) {
-        const unread = await whyUnread(named);
-        if (unread === undefined) continue;
+      const unread = await whyUnread(before, after);
+      if (unread !== undefined) {
         environment.complain(unread);
         return end(exitCodes.invalid);
       }

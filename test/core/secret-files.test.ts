@@ -10,6 +10,10 @@ import { makeKeysFile, readKeysFile } from '../../src/sessions/keys-file.ts';
 import { filesOf, smallest } from '../config/config.fixture.ts';
 import { runProgram } from '../programs.ts';
 
+function remedyFor(uid: number, gid: number): string | undefined {
+  return /chmod \d+ FILE/.exec(exposureOf('FILE', { mode: 0o666, uid, gid }) ?? '')?.[0];
+}
+
 describe('a file that holds a secret', () => {
   const remedy = 'run: chmod 600 FILE, or mount it read-only as a secret of the container';
   const readable = (mode: string) => `FILE is too open: every user may read it (mode ${mode}); ${remedy}`;
@@ -35,8 +39,6 @@ describe('a file that holds a secret', () => {
   }
 
   test('stays readable for the group that it is kept for: root’s file of a service gets 640, all others 600', () => {
-    const remedyFor = (uid: number, gid: number) =>
-      /chmod \d+ FILE/.exec(exposureOf('FILE', { mode: 0o666, uid, gid }) ?? '')?.[0];
     const own = process.getuid?.() ?? 0;
     assert.deepEqual(
       [remedyFor(0, 4711), remedyFor(0, 0), remedyFor(own + 1, 4711)],

@@ -49,6 +49,16 @@ async function exposureOf(root: string): Promise<{ readonly level: number; reado
   };
 }
 
+/** A small configuration that listens there. */
+function configured(listen: string): string {
+  return `listen: ${listen}
+public_url: http://127.0.0.1:8080
+operators: { listen: 127.0.0.1:0 }
+directory: { sources: [{ type: static, backend: a }] }
+backends: { a: { imap: imaps://127.0.0.1, webmail: http://127.0.0.1/, driver: none } }
+`;
+}
+
 describe('the unit', () => {
   test('tries again what may pass by itself (3), and not a configuration that is wrong (2)', async (t) => {
     const settings = readFileSync(unit, 'utf8').split('\n');
@@ -60,12 +70,6 @@ describe('the unit', () => {
       await writeFile(join(folder, 'postern.yaml'), yaml);
       return (await postern(['serve', '-c', join(folder, 'postern.yaml')])).code;
     };
-    const configured = (listen: string) => `listen: ${listen}
-public_url: http://127.0.0.1:8080
-operators: { listen: 127.0.0.1:0 }
-directory: { sources: [{ type: static, backend: a }] }
-backends: { a: { imap: imaps://127.0.0.1, webmail: http://127.0.0.1/, driver: none } }
-`;
     assert.equal(await startWith(configured('192.0.2.1:8080')), 3, 'no address of this machine');
     assert.equal(await startWith('listen: everywhere\n'), 2);
     await rm(join(folder, 'postern.yaml'));
