@@ -79,6 +79,8 @@ describe('a gateway under the restrictions of the unit', () => {
       unit.run('nobody', 'nogroup', 'postern backend list'),
       /may not read \/etc\/postern\/postern\.yaml/,
     );
+    const verified = await unit.run('postern', 'postern', 'postern audit verify --older-removed');
+    assert.match(verified, /^\d+ lines in .*: nothing was changed\.$/m);
     const socket = statSync(`${unit.root}/run/postern/postern.sock`);
     assert.equal((socket.mode & 0o777).toString(8), '660');
 

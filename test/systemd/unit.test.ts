@@ -11,6 +11,7 @@ import { runProgram } from '../programs.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/systemd/', import.meta.url));
 const unit = join(folder, 'postern.service');
+const units = ['postern.service', 'postern-audit-verify.service', 'postern-audit-verify.timer'];
 /** No colours and no links in what systemd prints. */
 const plain = { SYSTEMD_COLORS: '0', SYSTEMD_URLIFY: '0' };
 
@@ -25,7 +26,7 @@ async function withDropIns(t: TestContext, ...names: readonly string[]): Promise
   const root = await scratch(t);
   const etc = join(root, 'etc/systemd/system');
   await mkdir(join(etc, 'postern.service.d'), { recursive: true });
-  await cp(unit, join(etc, 'postern.service'));
+  for (const name of units) await cp(join(folder, name), join(etc, name));
   for (const name of names) await cp(join(folder, name), join(etc, 'postern.service.d', name));
   return root;
 }
@@ -131,6 +132,52 @@ describe('the unit', () => {
       assert.equal(await runProgram('sh', ['-c', `systemd-analyze ${args.join(' ')} 2>&1`]), '');
     });
   }
+});
+
+describe('the daily verification of the audit', () => {
+  const service = readFileSync(join(folder, 'postern-audit-verify.service'), 'utf8');
+
+  test('starts with the gateway, and is confined as the gateway is', () => {
+    const gateway = readFileSync(unit, 'utf8');
+    assert.match(gateway, /^Wants=postern-audit-verify\.timer$/m);
+    const confinement = (text: string) =>
+      /^CapabilityBoundingSet=\n[^]*^SystemCallErrorNumber=.*$/m.exec(text)?.[0].replaceAll(/^#.*\n/gm, '');
+    assert.notEqual(confinement(gateway), undefined);
+    assert.equal(confinement(service), confinement(gateway));
+    // systemd removes this folder at the end of a service: the socket of the gateway lies there.
+    assert.doesNotMatch(service, /^RuntimeDirectory=/m);
+  });
+
+  test('has nothing that systemd does not know, with its drop-in for a checkout', async (t) => {
+    const root = await withDropIns(t);
+    const etc = join(root, 'etc/systemd/system');
+    const dropIns = join(etc, 'postern-audit-verify.service.d');
+    await mkdir(dropIns);
+    await cp(join(folder, 'audit-verify-checkout.conf'), join(dropIns, 'checkout.conf'));
+    for (const program of ['usr/lib/postern/bin/node', 'opt/postern/node_modules/.bin/node', 'bin/kill', 'bin/sh']) {
+      await mkdir(join(root, program, '..'), { recursive: true });
+      await writeFile(join(root, program), '', { mode: 0o755 });
+    }
+    // Every timer wants sysinit.target.
+    await writeFile(join(etc, 'sysinit.target'), '[Unit]\nDescription=There\n');
+    const names = ['postern-audit-verify.service', 'postern-audit-verify.timer'];
+    const args = ['verify', '--man=no', '--recursive-errors=no', `--root=${root}`, ...names];
+    assert.equal(await runProgram('sh', ['-c', `systemd-analyze ${args.join(' ')} 2>&1`]), '');
+  });
+
+  test('raises the alarm for a changed audit alone; otherwise it says that nothing is known', async () => {
+    const [, after = ''] = /^ExecStopPost=\/bin\/sh -c '([^']*)'$/m.exec(service) ?? [];
+    const command = after.replaceAll(/\\\n/g, ' ').replaceAll('$$', '$');
+    const said = (status: string) => runProgram('/bin/sh', ['-c', command], { env: { EXIT_STATUS: status } });
+    assert.equal(await said('0'), '');
+    assert.equal(await said('1'), '<1>the audit was changed: postern audit verify --older-removed says where\n');
+    for (const status of ['2', '3', 'TRAP']) {
+      assert.equal(
+        await said(status),
+        `<4>the audit could not be verified (status ${status}): run postern audit verify --older-removed\n`,
+      );
+    }
+  });
 });
 
 describe('the user and the folders of the package', () => {
