@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -47,6 +47,7 @@ for (const release of ['bookworm', 'trixie'] as const) {
       debian = await openInstallation(release);
       port = await freePort();
       await debian.root.install('adduser');
+      await debian.root.run('mkdir', ['-p', '/etc/systemd/system/multi-user.target.wants', '/var/lib/systemd/timers']);
       [filesBefore, usersBefore] = [await debian.files(), await users()];
     });
     after(() => debian[Symbol.asyncDispose]());
@@ -58,6 +59,27 @@ for (const release of ['bookworm', 'trixie'] as const) {
       );
       assert.match(await debian.postern(['--version']), /^0\.0\.1 /);
       assert.match(await users(), /^postern:.*:\/var\/lib\/postern:\/usr\/sbin\/nologin$/m);
+    });
+
+    it('the steps of docs/upgrade.md bring the state of 0.1.0 where the unit of the package has it', async () => {
+      const page = await readFile(new URL('../../docs/upgrade.md', import.meta.url), 'utf8');
+      const [, steps = ''] = /^```sh\n(systemctl stop postern\n.*?)^```$/ms.exec(page) ?? [];
+      const states = ['keys', 'postern.sqlite', 'postern.sqlite-wal', 'audit.jsonl', 'audit.jsonl.1'];
+      const before = `mkdir /etc/postern/state && cd /etc/postern/state && touch ${states.join(' ')}
+        cp /usr/lib/systemd/system/postern.service /etc/systemd/system/ && systemctl() { :; }`;
+      const found = 'cd / && stat --format="%U:%G %n" /var/lib/postern/* /var/log/postern/* /etc/postern';
+      const moved = await debian.root.run('bash', ['-euc', `${before}\n${steps}\n${found}`]);
+      assert.equal(
+        moved,
+        [
+          ...['lib/postern/keys', 'lib/postern/postern.sqlite', 'lib/postern/postern.sqlite-wal'],
+          ...['log/postern/audit.jsonl', 'log/postern/audit.jsonl.1'],
+        ]
+          .map((path) => `postern:postern /var/${path}\n`)
+          .join('') + 'root:postern /etc/postern\n',
+      );
+      assert.equal(existsSync(at('etc/systemd/system/postern.service')), false);
+      await debian.root.run('bash', ['-c', 'rm -r /var/lib/postern/* /var/log/postern/* /etc/postern/state']);
     });
 
     it('the gateway does not start without a configuration, and says how to make one', async () => {
@@ -80,8 +102,17 @@ for (const release of ['bookworm', 'trixie'] as const) {
       assert.deepEqual([path, status], ['/mail/INBOX', 200]);
     });
 
+    it('the operator enables the service', async () => {
+      const link = '/etc/systemd/system/multi-user.target.wants/postern.service';
+      await debian.root.run('ln', ['-s', '/lib/systemd/system/postern.service', link]);
+      await debian.root.run('touch', ['/var/lib/systemd/timers/stamp-postern-audit-verify.timer']);
+    });
+
     it('an upgrade keeps the session: after the restart the user goes on', async () => {
-      await debian.install(current);
+      await debian.root.run('cp', ['/usr/lib/systemd/system/postern.service', '/etc/systemd/system/']);
+      const said = await debian.install(current);
+      assert.match(said, /^postern: systemd takes \/etc\/systemd\/system\/postern\.service instead of the unit of/m);
+      await debian.root.run('rm', ['/etc/systemd/system/postern.service']);
       await gateway[Symbol.asyncDispose]();
       gateway = await debian.start(port);
       const { path, body } = await browser.open('/mail/INBOX');
@@ -102,13 +133,19 @@ for (const release of ['bookworm', 'trixie'] as const) {
       );
     });
 
-    it('a purge leaves nothing, and ends also while a process holds the user, which goes later', async () => {
+    it('a purge leaves nothing but a mount point, and ends also while a process holds the user, which goes later', async (t) => {
       // The answer of userdel while a gateway that was started by hand runs; it sees no processes of this root itself.
       const busy = at('usr/local/sbin/userdel');
       await writeFile(busy, '#!/bin/sh\necho "userdel: user $1 is currently used by process 1" >&2\nexit 8\n', {
         mode: 0o755,
       });
-      await debian.root.run('dpkg', ['--purge', 'postern']);
+      const mounted = await mkdtemp(join(tmpdir(), 'postern-mounted-'));
+      t.after(() => rm(mounted, { recursive: true, force: true }));
+      await writeFile(join(mounted, 'audit.jsonl'), '');
+      await debian.root.run('dpkg', ['--purge', 'postern'], { mounts: { [mounted]: '/var/log/postern' } });
+      assert.deepEqual(await readdir(mounted), []);
+      // What the gateway wrote there lies below the mount.
+      await rm(at('var/log/postern'), { recursive: true });
       assert.match(await users(), /^postern:/m);
       await rm(busy);
       await debian.root.run('userdel', ['postern']);

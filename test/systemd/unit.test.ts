@@ -117,6 +117,10 @@ describe('the unit', () => {
     assert.ok(level < 2, `exposure ${level}: ${open.join(', ')}`);
   });
 
+  test('lets the gateway write where 0.1.0 kept its state, if there is such a folder', () => {
+    assert.match(readFileSync(unit, 'utf8'), /^ReadWritePaths=-\/etc\/postern\/state$/m);
+  });
+
   for (const [what, dropIns] of [
     ['as it is', []],
     ['with its drop-ins', ['checkout.conf', 'low-ports.conf']],
