@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, readFileSync } from 'node:fs';
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { runProgram } from '../programs.ts';
+import { copiedCommit } from './checkout.fixture.ts';
 import { type Architecture, builder, buildDebs, foreign, native } from './deb.fixture.ts';
 
 const root = new URL('../../', import.meta.url);
@@ -36,13 +37,17 @@ async function field(file: string, name: string): Promise<string> {
 describe('the Debian package', () => {
   it('is built for two architectures, each with a Node for it', async () => {
     const { version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'));
+    const changes = await readFile(new URL('CHANGELOG.md', root), 'utf8');
+    const isReleased = !/^## .*$/m.exec(changes)?.[0].endsWith('(unreleased)');
+    // The date of releasedAt.
+    const unreleased = isReleased ? '' : `~git20261118110640.${copiedCommit.slice(0, 12)}`;
     // Of the ELF header: System V's numbers of machines.
     for (const [arch, machine] of [
       ['amd64', 0x3e],
       ['arm64', 0xb7],
     ] as const) {
       assert.equal(await field(debs[arch], 'Architecture'), arch);
-      assert.equal(await field(debs[arch], 'Version'), `${version}-1`);
+      assert.equal(await field(debs[arch], 'Version'), `${version}${unreleased}-1`);
       await using node = await open(join(folder, arch, 'usr/lib/postern/bin/node'));
       const { buffer } = await node.read(Buffer.alloc(20), 0, 20, 0);
       assert.deepEqual([buffer.toString('latin1', 1, 4), buffer.readUInt16LE(18)], ['ELF', machine]);
@@ -61,6 +66,25 @@ describe('the Debian package', () => {
     assert.equal(hashes[1], hashes[0]);
   });
 
+  it('has a version before its release that is older than the release', async () => {
+    const version = await field(debs[native], 'Version');
+    await runProgram('dpkg', ['--compare-versions', version, 'le', version.replace(/~git.*-1$/, '-1')]);
+    await runProgram('dpkg', ['--compare-versions', version, 'gt', '0.1.0-1']);
+  });
+
+  it('says a size that does not depend on the file system on which it was built', async () => {
+    const said = Number(await field(debs[native], 'Installed-Size'));
+    const entries = await readdir(join(folder, native), { recursive: true, withFileTypes: true });
+    const sizes = entries
+      .filter(({ name, parentPath }) => name !== 'DEBIAN' && !parentPath.endsWith('/DEBIAN'))
+      .map((entry) => (entry.isFile() ? Math.ceil(statSync(join(entry.parentPath, entry.name)).size / 1024) : 1));
+    // And the root itself.
+    assert.equal(
+      said,
+      sizes.reduce((sum, size) => sum + size, 1),
+    );
+  });
+
   it('has no error that lintian finds', async () => {
     await runProgram('lintian', ['--allow-root', '--fail-on', 'error', debs[native]], { timeoutMs: 200_000 });
   });
@@ -70,6 +94,36 @@ describe('the Debian package', () => {
     for (const part of ['The Postern authors', 'Node.js contributors', 'node_modules/undici: MIT', 'Matteo Collina']) {
       assert.ok(text.includes(part), part);
     }
+    const parts = text.split(/^==== /m).slice(1);
+    // Debian has the text of the Apache License.
+    const bare = parts.filter((part) => part.trim().split('\n').length < 4 && !/^\S+ Apache-2\.0, by/.test(part));
+    assert.deepEqual(bare, []);
+    for (const name of ['@redis/client', 'pg-types', 'pgpass', 'cookie-signature', 'strict-event-emitter-types']) {
+      const part = parts.find((candidate) => candidate.startsWith(`/usr/lib/postern/node_modules/${name}: `));
+      assert.match(part ?? '', /\n\nCopyright \(c\) .*\n\nPermission /, name);
+    }
+  });
+
+  it('carries a NOTICE that names the Apache License, but not the text of that licence', async (t) => {
+    const modules = await mkdtemp(join(tmpdir(), 'postern-modules-'));
+    t.after(() => rm(modules, { recursive: true, force: true }));
+    const module = join(modules, 'node_modules/noted');
+    await mkdir(module, { recursive: true });
+    await writeFile(join(module, 'package.json'), '{"license":"Apache-2.0"}');
+    await writeFile(join(module, 'LICENSE'), 'Apache License, in full');
+    await writeFile(join(module, 'NOTICE'), 'Noted, by N., under the Apache License');
+    const args = [new URL('deploy/deb/copyright.mjs', root).pathname, new URL('LICENSE', root).pathname];
+    const print = () => runProgram(process.execPath, [...args, join(module, 'LICENSE'), modules]);
+    const [, part = ''] = (await print()).split('==== /usr/lib/postern/');
+    assert.equal(
+      part,
+      'node_modules/noted: Apache-2.0, by its contributors\n\nNoted, by N., under the Apache License\n',
+    );
+    await rm(join(module, 'LICENSE'));
+    await writeFile(join(module, 'package.json'), '{"license":"0BSD"}');
+    await assert.rejects(print(), {
+      stderr: /node_modules\/noted has no text of its licence, 0BSD: add it to standardTexts/,
+    });
   });
 
   it('has pages whose links and pictures lead to files of the package', () => {

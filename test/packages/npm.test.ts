@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { globSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type DemoBackends, startBackends } from '../../demo/backends.ts';
 import { writeConfiguration } from '../../demo/configuration.ts';
@@ -81,9 +81,20 @@ describe('npm pack', () => {
       assert.ok(files.includes(needed), needed);
     }
     assert.deepEqual(
-      files.filter((name) => /\.ts$|^(?:src|test|bench|demo|tools)\b/.test(name)),
+      files.filter((name) => /\.ts$|^(?:src|test|bench|demo|tools|deploy\/(?:compose|deb))\b/.test(name)),
       [],
     );
+  });
+
+  it('takes the pictures that its pages show', () => {
+    const missing = globSync(['README.md', 'docs/**/*.md'], { cwd: installed }).flatMap((page) => {
+      const text = readFileSync(join(installed, page), 'utf8');
+      const shown = [...text.matchAll(/!\[[^\]]*\]\((?!https?:)([^)\s]+)\)|<img [^>]*src="(?!https?:)([^"]+)"/g)];
+      return shown
+        .map(([, one, other]) => join(dirname(page), one ?? other ?? ''))
+        .filter((image) => !existsSync(join(installed, image)));
+    });
+    assert.deepEqual(missing, []);
   });
 
   it('keeps the lines of each file, so that a stack trace names a line of the source', async () => {
