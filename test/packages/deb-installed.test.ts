@@ -47,7 +47,10 @@ for (const release of ['bookworm', 'trixie'] as const) {
       debian = await openInstallation(release);
       port = await freePort();
       await debian.root.install('adduser');
-      await debian.root.run('mkdir', ['-p', '/etc/systemd/system/multi-user.target.wants', '/var/lib/systemd/timers']);
+      const wants = '/etc/systemd/system/multi-user.target.wants';
+      await debian.root.run('mkdir', ['-p', wants, '/var/lib/systemd/timers']);
+      // Another service is enabled, too: the folder stays.
+      await debian.root.run('ln', ['-s', '/lib/systemd/system/other.service', `${wants}/other.service`]);
       [filesBefore, usersBefore] = [await debian.files(), await users()];
     });
     after(() => debian[Symbol.asyncDispose]());
