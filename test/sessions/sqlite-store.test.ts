@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { SqliteSessionStore } from '../../src/sessions/sqlite-store.ts';
 import { handClock, recordKeyOf, sampleRecord } from './samples.fixture.ts';
@@ -59,6 +59,22 @@ suite('the embedded store', () => {
     for (const each of [file, `${file}-wal`, `${file}-shm`]) {
       assert.equal((await stat(each)).mode & 0o777, 0o600, each);
     }
+  });
+
+  test('root follows no link, and leaves the mode of a file that is another’s', {
+    skip: process.geteuid?.() !== 0,
+  }, async () => {
+    const [file, link, clock] = [freshFile(), freshFile(), handClock()];
+    const open = (name: string) => new SqliteSessionStore({ file: name, tombstoneMs: 1_000, clock });
+    await open(file)[Symbol.asyncDispose]();
+    await chmod(file, 0o640);
+    await mkdir(dirname(link));
+    await symlink(file, link);
+    assert.throws(() => open(link), { code: 'ERR_STORE_UNAVAILABLE', message: /it is a symbolic link/ });
+    assert.equal((await stat(file)).mode & 0o777, 0o640);
+    await chown(file, 65_534, 65_534);
+    await open(file)[Symbol.asyncDispose]();
+    assert.equal((await stat(file)).mode & 0o777, 0o640);
   });
 
   test('a file that is no database fails at the start', async () => {
