@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { access, chmod, chown, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
@@ -122,15 +122,11 @@ async function write(output: string, answers: InitAnswers, environment: CommandE
   const made: typeof files = [];
   await mkdir(folder, { recursive: true });
   const group = await groupFor(folder);
-  await writeFile(draft, initFile(answers), { mode: 0o640 });
-  if (group !== undefined) await chown(draft, 0, group);
+  await rm(draft, { force: true });
+  await writeNew(draft, initFile(answers), 0o640, group);
   for (const each of files) {
     if (await exists(each.file)) continue;
-    await writeFile(each.file, each.text, { mode: each.mode });
-    if (group !== undefined) {
-      await chown(each.file, 0, group);
-      await chmod(each.file, 0o640);
-    }
+    await writeNew(each.file, each.text, each.mode, group);
     made.push(each);
   }
   try {
@@ -153,6 +149,18 @@ async function write(output: string, answers: InitAnswers, environment: CommandE
   const start = answers.places.start ?? `postern serve -c ${output}`;
   environment.print(`Next: postern check -c ${output} --online, then ${start}\n`);
   return exitCodes.ok;
+}
+
+/**
+ * Writes a file that must not exist yet, not even as a link: root may write into a folder of somebody else. A group is to
+ * read it.
+ */
+async function writeNew(file: string, text: string, mode: number, group: number | undefined): Promise<void> {
+  await using handle = await open(file, 'wx', mode);
+  await handle.writeFile(text);
+  if (group === undefined) return;
+  await handle.chown(0, group);
+  await handle.chmod(0o640);
 }
 
 /**

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
@@ -177,6 +177,16 @@ test('what check would refuse is not written, and a map of users that exists sta
   assert.equal(readFileSync(file, 'utf8'), 'mine');
   assert.deepEqual(readdirSync(directory).sort(), ['postern.yaml', 'users.map']);
   assert.equal((await run(['init', '--force', '-o', file, ...bad])).code, 2);
+});
+
+test('no link that stands in the folder leads init elsewhere', async (t) => {
+  const directory = filesOf(t, { mine: 'mine' });
+  const file = join(directory, 'postern.yaml');
+  symlinkSync(join(directory, 'mine'), `${file}.draft`);
+  symlinkSync(join(directory, 'new'), join(directory, 'users.map'));
+  assert.notEqual((await run(['init', '-o', file, ...two])).code, 0);
+  assert.equal(readFileSync(join(directory, 'mine'), 'utf8'), 'mine');
+  assert.ok(!readdirSync(directory).includes('new'));
 });
 
 test('whatever is answered stands in the file as that value and nothing else', () => {
