@@ -43,9 +43,14 @@ export async function prepareCompose(): Promise<AsyncDisposable & { readonly fol
   const folder = await mkdtemp(join(tmpdir(), 'postern-compose-'));
   const source = join(root, 'deploy/compose');
   await cp(source, folder, { recursive: true, filter: (name) => name !== join(source, 'secrets') });
+  await makeSecrets(folder);
+  return { folder, [Symbol.asyncDispose]: () => remove(folder) };
+}
+
+/** Runs the script in such a folder. Rejects with what it says. */
+export async function makeSecrets(folder: string): Promise<void> {
   const env = { POSTERN: `${process.execPath} ${join(root, 'bin/postern.mjs')}`, SECRETS: join(folder, 'secrets') };
   await runProgram('sh', [join(folder, 'prepare')], { env });
-  return { folder, [Symbol.asyncDispose]: () => remove(folder) };
 }
 
 /** Redis, which a shell started, may still write for a moment after that has ended. */

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { alice, bob, type Person } from '../../demo/people.ts';
 import { Browser, fieldsIn, type Landed } from '../demo/browser.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
-import { prepareCompose, type RunningParts, type Service, servicesIn, startParts } from './compose.fixture.ts';
+import {
+  makeSecrets,
+  prepareCompose,
+  type RunningParts,
+  type Service,
+  servicesIn,
+  startParts,
+} from './compose.fixture.ts';
 
 async function signIn(browser: Browser, person: Person): Promise<Landed> {
   const asked = await browser.open('/');
@@ -54,6 +61,19 @@ describe('the Compose file', () => {
     const files = ['secrets', 'secrets/postern-keys', 'secrets/redis-password'].map((name) => stat(join(folder, name)));
     const modes = (await Promise.all(files)).map(({ mode }) => mode & 0o777);
     assert.deepEqual(modes, [0o700, 0o444, 0o444]);
+  });
+
+  it('gets no secrets in a folder that others opened or brought', async () => {
+    await using other = await prepareCompose();
+    const secrets = join(other.folder, 'secrets');
+    await chmod(secrets, 0o777);
+    await makeSecrets(other.folder);
+    assert.equal((await stat(secrets)).mode & 0o777, 0o700);
+    await rename(secrets, `${secrets}-elsewhere`);
+    await symlink(`${secrets}-elsewhere`, secrets);
+    await assert.rejects(makeSecrets(other.folder), {
+      stderr: /secrets is a link or belongs to another user: remove it/,
+    });
   });
 
   describe('as its parts run, with their own files and commands,', () => {
