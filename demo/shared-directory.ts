@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createCertificate, type KeyPair } from './certificate.ts';
 import type { MailStore } from './imap/mailbox.ts';
@@ -16,7 +16,7 @@ export interface SharedDirectory {
 
 /**
  * Opens `shared` in this directory: the mail of everybody, and a certificate for these host names and loopback, valid
- * for 30 days. Whoever comes first makes it.
+ * for 30 days. Whoever comes first makes it. Rejects if the directory belongs to another user than this one or root.
  */
 export async function openSharedDirectory(
   directory: string,
@@ -25,6 +25,11 @@ export async function openSharedDirectory(
 ): Promise<SharedDirectory> {
   const place = join(directory, 'shared');
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  const { uid } = await lstat(directory);
+  // Who made the folder could give this machine mail, and the gateway a certificate.
+  if (uid !== 0 && uid !== process.getuid?.()) {
+    throw new Error(`${directory} belongs to another user (uid ${uid}): name a directory of your own`);
+  }
   await fill(place, await mkdtemp(join(directory, 'new-')), names, nowMs);
   const files = { certificate: join(place, 'imap.crt'), key: join(place, 'imap.key') };
   const [certificate, key] = await Promise.all([readFile(files.certificate, 'utf8'), readFile(files.key, 'utf8')]);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,6 +8,7 @@ import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ImapFlow } from 'imapflow';
 import { alice, bob, support } from '../../demo/people.ts';
+import { openSharedDirectory } from '../../demo/shared-directory.ts';
 import { spawn } from '../programs.ts';
 import { Visitor } from './mail-site.fixture.ts';
 
@@ -159,3 +160,13 @@ test('a machine without a name, or on a port that is taken, says in a sentence w
 async function pageOf({ visitor }: Machine, path: string): Promise<string> {
   return (await visitor.ask(path)).text();
 }
+
+test('a directory that another user made is refused', { skip: process.getuid?.() !== 0 }, async (t) => {
+  const scratch = await scratchOf(t);
+  await chown(scratch, 65_534, 65_534);
+  await assert.rejects(
+    openSharedDirectory(scratch, [], Date.now()),
+    /belongs to another user \(uid 65534\): name a directory/,
+  );
+  assert.deepEqual(await readdir(scratch), []);
+});
