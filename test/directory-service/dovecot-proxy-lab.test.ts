@@ -184,7 +184,8 @@ backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
       });
       const users = ['page', 'other', 'moved', 'list', 'number', 'null', 'bare'];
       const answers = await Promise.all(users.map(async (user) => login(user, 'x-pw', lost)));
-      for (const answer of answers) assert.match(answer, /^NO \[UNAVAILABLE\]/, `${answers}\n${await lost.log()}`);
+      for (const answer of answers)
+        assert.match(answer, /^NO \[UNAVAILABLE\]/, `${answers.join(' ')}\n${await lost.log()}`);
       assert.equal(new Set(stranger.asked).size, users.length);
       for (const path of stranger.asked) assert.match(path, /^\/lookup\?user=/);
       assert.doesNotMatch(await lost.log(), /Lua script|attempt to/);
