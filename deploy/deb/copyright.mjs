@@ -37,6 +37,8 @@ THIS SOFTWARE.`,
   'Apache-2.0': undefined,
 };
 
+const isNotice = (name) => name.toUpperCase().startsWith('NOTICE');
+
 /** A module's licence by name, its author, and the texts that it comes with, or that of its licence. */
 function partOf(module) {
   const { license, author } = JSON.parse(read(join(folder, module, 'package.json')));
@@ -44,7 +46,6 @@ function partOf(module) {
   const names = globSync('{licen[cs]e,LICEN[CS]E,COPYING,NOTICE,copying,notice}*', {
     cwd: join(folder, module),
   }).sort();
-  const isNotice = (name) => name.toUpperCase().startsWith('NOTICE');
   const texts = names
     .map((name) => [name, read(join(folder, module, name))])
     .filter(([name, text]) => isNotice(name) || !text.includes('Apache License'))

@@ -75,8 +75,11 @@ for (const release of ['bookworm', 'trixie'] as const) {
       assert.equal(
         moved,
         [
-          ...['lib/postern/keys', 'lib/postern/postern.sqlite', 'lib/postern/postern.sqlite-wal'],
-          ...['log/postern/audit.jsonl', 'log/postern/audit.jsonl.1'],
+          'lib/postern/keys',
+          'lib/postern/postern.sqlite',
+          'lib/postern/postern.sqlite-wal',
+          'log/postern/audit.jsonl',
+          'log/postern/audit.jsonl.1',
         ]
           .map((path) => `postern:postern /var/${path}\n`)
           .join('') + 'root:postern /etc/postern\n',

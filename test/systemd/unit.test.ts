@@ -138,14 +138,17 @@ describe('the unit', () => {
   }
 });
 
+/** The lines of a unit that confine it, without comments. */
+function confinement(text: string): string | undefined {
+  return /^CapabilityBoundingSet=\n[^]*^SystemCallErrorNumber=.*$/m.exec(text)?.[0].replaceAll(/^#.*\n/gm, '');
+}
+
 describe('the daily verification of the audit', () => {
   const service = readFileSync(join(folder, 'postern-audit-verify.service'), 'utf8');
 
   test('starts with the gateway, and is confined as the gateway is', () => {
     const gateway = readFileSync(unit, 'utf8');
     assert.match(gateway, /^Wants=postern-audit-verify\.timer$/m);
-    const confinement = (text: string) =>
-      /^CapabilityBoundingSet=\n[^]*^SystemCallErrorNumber=.*$/m.exec(text)?.[0].replaceAll(/^#.*\n/gm, '');
     assert.notEqual(confinement(gateway), undefined);
     assert.equal(confinement(service), confinement(gateway));
     // systemd removes this folder at the end of a service: the socket of the gateway lies there.
