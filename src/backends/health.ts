@@ -1,9 +1,9 @@
 import type { BackendHost, HealthSettings } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import { isOwnShortage, messageFrom } from '../core/error.ts';
+import { reasonOf } from '../core/connection-failure.ts';
+import { isOwnShortage } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
-import { shortLine } from '../core/text.ts';
 import {
   createFailureRow,
   createHostHealth,
@@ -176,7 +176,7 @@ class HostChecks implements Health {
     } catch (error) {
       if (ended.signal.aborted) return;
       if (isOwnShortage(error)) return this.#logShortage(error);
-      const why = shortLine(messageFrom(error));
+      const why = reasonOf(error);
       changed = health.bad(why, signal.aborted ? 'hangs' : undefined);
     }
     if (changed) this.#announce(watched.host.name, service, health.report());
@@ -246,7 +246,7 @@ class HostChecks implements Health {
       await this.#deps.probes.page(host, signal);
     } catch (error) {
       if (ended.signal.aborted || isOwnShortage(error) || !failures.goesOn()) return;
-      const why = shortLine(messageFrom(error));
+      const why = reasonOf(error);
       const reason = `requests in a row failed, and so did one for ${host.webmail.landing}: ${why}`;
       if (answers.bad(reason, 'sure')) this.#announce(host.name, 'webmail', answers.report());
     }

@@ -49,6 +49,15 @@ export function explainFailure(error: unknown): string {
   }
 }
 
+/**
+ * The message of an error, for logs; where a certificate is refused, what {@link explainFailure} says, since Node's own
+ * message advises an option of its command line, which does not reach the trust of a backend.
+ */
+export function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /CERT|^UNABLE_TO_/.test(code) ? explainFailure(error) : shortLine(messageFrom(error));
+}
+
 /** Where Node's code is only EPROTO, OpenSSL's own reason stands in the message. */
 function preciseCode(code: string, message: string): string {
   const [, reason] = code === 'EPROTO' ? (/:SSL routines:[^:]*:([a-z0-9 ]+):/.exec(message) ?? []) : [];

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { describe, it } from 'node:test';
+import { createServer as createTlsServer } from 'node:tls';
+import { createCertificate } from '../../demo/certificate.ts';
 import { createHealth, type HealthProbes } from '../../src/backends/health.ts';
 import { createFailureRow, createHostHealth, createTrials } from '../../src/backends/host-health.ts';
 import { createProbes } from '../../src/backends/probes.ts';
@@ -133,6 +135,24 @@ describe('the watch over hosts', () => {
     probes.webmail = async () => {};
     await eventually(() => health.isUp('a'));
     assert.equal(told, 2);
+  });
+
+  it('says of a certificate that it does not trust what to set, not what Node advises', async () => {
+    const { certificate, key } = createCertificate(['127.0.0.1'], Date.now());
+    const server = createTlsServer({ cert: certificate, key }, (socket) => socket.on('error', () => {}));
+    server.on('tlsClientError', () => {});
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const imap = { hostname: '127.0.0.1', port, security: 'tls' as const, trust: {} };
+    {
+      await using health = createQuickHealth(createProbes(() => 'mail.example.test'));
+      const settings = { ...quick, httpIntervalMs: 0, imapIntervalMs: 5, timeoutMs: 5000 };
+      health.watch([{ host: { ...hostNamed('a'), imap }, settings, target: '/' }]);
+      await eventually(() => !health.isUp('a'));
+      assert.equal(health.report('a')?.imap.why, 'the certificate is from an unknown authority: set tls_ca_file');
+    }
+    server.close();
+    await once(server, 'close');
   });
 
   it('takes a probe that hangs for a bad one, by its own timeout', async () => {
