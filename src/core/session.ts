@@ -22,6 +22,16 @@ export const endReasons = [
 /** Why a session ended. */
 export type EndReason = (typeof endReasons)[number];
 
+const shortSessionIdChars = 8;
+
+/**
+ * The short form of a session's name, which log, lists and console show: the beginning of its keyed hash, without
+ * hyphens that a command would take for an option.
+ */
+export function shortSessionId(key: RecordKey): string {
+  return key.replace(/^-+/, '').slice(0, shortSessionIdChars);
+}
+
 /** A mailbox that staff opened: who, why, and on whose session it hangs. The session's user is the subject. */
 export interface ImpersonationRecord {
   readonly actor: CanonicalUser;
