@@ -17,7 +17,7 @@ const values = readFileSync(fileURLToPath(new URL('example-values.yaml', helmFol
 const page = readFileSync(fileURLToPath(new URL('../../docs/kubernetes.md', import.meta.url)), 'utf8');
 const postern = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 /** Everything that can be switched on. */
-const everything = `${values}replicaCount: 3
+const everything = `${values.replace(/^networkPolicy:\n.*\n/m, '')}replicaCount: 3
 image: { repository: registry.example.org/postern, digest: "sha256:${'0'.repeat(64)}" }
 imagePullSecrets: [{ name: registry }]
 serviceMonitor: { enabled: true, labels: { release: prometheus } }
@@ -70,6 +70,13 @@ describe('the chart', () => {
       assert.ok(rendered.length >= 6);
       for (const object of rendered) assert.deepEqual(problemsOf(object), []);
     }
+  });
+
+  it('warns whoever lets all pods in and trusts their networks', async () => {
+    const notes = (...set: readonly string[]) => helm(['install', 'mail', '--dry-run=client'], values, ...set);
+    const warning = /networkPolicy\.ingressFrom is empty: .* can name any client address/;
+    assert.doesNotMatch(await notes(), warning);
+    assert.match(await notes('--set', 'networkPolicy.ingressFrom=null'), warning);
   });
 
   it('would be seen to be wrong: a field of another name, a text for a number', () => {
@@ -178,7 +185,8 @@ describe('the chart', () => {
   });
 
   it('closes the operators’ port to all but those that are named', async () => {
-    assert.equal(ingressOf(find(objects, 'NetworkPolicy')), '[{"ports":[{"port":"http","protocol":"TCP"}]}]');
+    const closed = find(await render(values, '--set', 'networkPolicy.ingressFrom=null'), 'NetworkPolicy');
+    assert.equal(ingressOf(closed), '[{"ports":[{"port":"http","protocol":"TCP"}]}]');
     const open = find(await render(everything), 'NetworkPolicy');
     assert.match(ingressOf(open), /"port":"operators".*"monitoring"/);
     assert.deepEqual(at(open, 'spec.policyTypes'), ['Ingress', 'Egress']);
