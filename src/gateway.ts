@@ -9,6 +9,7 @@ import { unsignedAccepted } from './config/sessions-section.ts';
 import { systemClock } from './core/clock.ts';
 import type { Readiness } from './core/http.ts';
 import type { Log } from './core/log.ts';
+import type { NodeReport } from './core/node-report.ts';
 import { defined } from './core/objects.ts';
 import type { HostEvidence } from './core/placement.ts';
 import type { SessionStore } from './core/session.ts';
@@ -25,6 +26,7 @@ import { Team } from './gateway/workers.ts';
 import { newReference } from './http/request-context.ts';
 import { createProbeLogin, type TestedHost } from './login/probe-login.ts';
 import { createLog } from './observe/log.ts';
+import type { TrafficSlice } from './observe/traffic.ts';
 import { createImapPassdb } from './passdb/imap.ts';
 
 /** Options of startGateway. */
@@ -46,6 +48,12 @@ export interface Gateway {
   readiness(): Readiness;
   /** Sessions of this node by host. */
   heldPerHost(): ReadonlyMap<string, number>;
+  /** Requests that hosts have not answered yet. */
+  inFlightPerHost(): ReadonlyMap<string, number>;
+  /** Takes out what was counted since the last call, for the first process of the node. */
+  takeTraffic(): TrafficSlice;
+  /** Takes over what the first process says of the node. */
+  followNode(report: NodeReport): void;
   /** Takes the node out of load balancing, or back in. It serves in both cases. */
   takeOut(isOut: boolean): void;
   /**
@@ -89,7 +97,9 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
       holder,
       log: plainLog,
       ...defined({ worker }),
-      ...(team === undefined ? {} : { heldPerHost: () => team.heldPerHost() }),
+      ...(team === undefined
+        ? {}
+        : { heldPerHost: () => team.heldPerHost(), inFlightPerHost: () => team.inFlightPerHost() }),
     }),
   );
   const { log } = node.parts;
@@ -112,6 +122,14 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
       ? await openPublicListeners({ node, holder, readiness: () => availability.readiness(), log }, opened)
       : await openTeam(team, { node, holder, filesRead: reading.filesRead() });
   availability.opened();
+  if (worker === undefined) {
+    const standing = {
+      workers: config.workers,
+      draining: () => availability.state() === 'drain',
+      degraded: () => availability.readiness().degraded,
+    };
+    node.reports.begin(standing, (report) => team?.tellNode(report));
+  }
   const ports = { ...listeners.ports, operators };
   const workers = team === undefined ? {} : { workers: config.workers };
   const { version, commit } = node.build;
@@ -139,6 +157,9 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     ports,
     readiness: () => availability.readiness(),
     heldPerHost: node.heldPerHost,
+    inFlightPerHost: node.inFlightPerHost,
+    takeTraffic: () => node.traffic.take(),
+    followNode: (report) => node.reports.follow(report),
     takeOut: (isOut) => availability.takeOut(isOut),
     reload: () => reload.run(),
     close: () => (closing ??= close()),
@@ -198,7 +219,7 @@ async function openTeam(
   { node, holder, filesRead }: Pick<OperatorsParts, 'node' | 'holder'> & { readonly filesRead: FilesRead },
 ): Promise<UserListeners> {
   const askSource: AskLeader = (source, name, signal) => holder.current.directory.askSource(source, name, signal);
-  await team.open(holder.config.workers, { health: node.cluster.health, askSource, filesRead });
+  await team.open(holder.config.workers, { health: node.cluster.health, traffic: node.traffic, askSource, filesRead });
   return team;
 }
 

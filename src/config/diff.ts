@@ -70,6 +70,34 @@ export function diffConfig(before: Config, after: Config): ConfigDiff {
   };
 }
 
+/**
+ * A short hash that is the same for two configurations that serve users alike. What nodes may have of their own is left
+ * out: addresses, certificates, files, the log, and how many processes serve.
+ */
+export function configHash(config: Config): string {
+  const { publicUrls, trustedProxies, proxyProtocol, moves, directory, passdb, login, requests, support } = config;
+  const { keysFile: _file, store, ...times } = config.sessions;
+  const sessions = { ...times, store: store.kind === 'embedded' ? store.kind : store };
+  const { listen: _listen, ...console } = { listen: undefined, ...support };
+  const alike = {
+    publicUrls,
+    trustedProxies,
+    proxyProtocol,
+    sessions,
+    moves,
+    directory,
+    passdb,
+    login,
+    requests,
+    console,
+  };
+  const { backends, serving } = config;
+  return createHash('sha256')
+    .update(meaning({ ...alike, backends, serving }))
+    .digest('hex')
+    .slice(0, 12);
+}
+
 /** A text that is the same for two values exactly if they are equal in every part, secrets included. */
 function meaning(value: unknown): string {
   return JSON.stringify(comparable(value)) ?? '';
@@ -79,6 +107,7 @@ function comparable(value: unknown): unknown {
   if (value instanceof Secret) return { secret: createHash('sha256').update(value.reveal()).digest('base64') };
   if (value instanceof Uint8Array) return createHash('sha256').update(value).digest('base64');
   if (Array.isArray(value)) return value.map(comparable);
+  if (value instanceof Map) return comparable(Object.fromEntries(value));
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(entries.map(([key, part]) => [key, comparable(part)]));

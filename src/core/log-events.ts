@@ -1,9 +1,6 @@
 import { capped, debug, type EventRow, error, info, row, warn } from './log-event-row.ts';
 
-/**
- * Every event of the log. Names are stable: dashboards and alerts are built on them. `npm run docs` makes
- * docs/log.md from this table.
- */
+/** Every event of the log, by its name, which is stable: alerts are built on it. `npm run docs` makes docs/log.md. */
 export const logEvents = {
   // The node
   ready: info('ready', ['version', 'commit', 'public', 'console', 'operators', 'pid', 'backends', 'store', 'workers']),
@@ -235,6 +232,7 @@ export const logEvents = {
     action: 'Find out what else writes to the state store.',
   }),
   'unsigned-entry-vouched': info('state entry without a proof counts, and has one from now on', ['table', 'key']),
+  'node-report-not-published': debug('report of this node not published; the others show it as gone', ['code']),
   'session-counts-not-shared': debug('session counts not shared with other nodes', ['code']),
   'home-changed': info('home of a user changed in the directory', ['user', 'from', 'to']),
   move: info('move', ['user', 'from', 'to', 'phase', 'by', 'reason', 'why']),

@@ -16,6 +16,7 @@ import { createSilentLogin } from '../login/silent-login.ts';
 import { createVerifiedPasswords } from '../login/verified-passwords.ts';
 import { withAlarms } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { Traffic } from '../observe/traffic.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../passdb/imap.ts';
 import { createConnections } from '../proxy/connections.ts';
@@ -26,8 +27,9 @@ import { BrowserSessions } from '../sessions/browser-session.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import { openServerKeys } from '../sessions/server-keys.ts';
 import { openClusterState } from './cluster-state.ts';
+import { createNodeReports } from './node-reports.ts';
 import type { ClusterState, ConfigHolder, GatewayNode, NodeSupport, SharedParts } from './parts.ts';
-import { openSessionStore, probeStores, type SessionParts, sessionsOf } from './stores.ts';
+import { openSessionStore, probeStores, scriptsOn, type SessionParts, sessionsOf } from './stores.ts';
 
 interface NodeOptions {
   readonly holder: ConfigHolder;
@@ -36,6 +38,8 @@ interface NodeOptions {
   readonly worker?: { readonly health: Health; readonly askLeader: AskLeader };
   /** Sessions of this node by host, if other processes hold them. */
   readonly heldPerHost?: () => ReadonlyMap<string, number>;
+  /** Requests that hosts have not answered yet, if other processes have them. */
+  readonly inFlightPerHost?: () => ReadonlyMap<string, number>;
 }
 
 /**
@@ -52,6 +56,14 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
       ...basis,
       leave: (left) => leaveWebmail(logout, left),
       ...defined({ health: worker?.health }),
+    }),
+  );
+  const reports = opened.use(
+    createNodeReports({
+      ...basis,
+      name: cluster.nodeName,
+      runScript: redis === undefined ? undefined : scriptsOn(redis),
+      clock: systemClock,
     }),
   );
   const penalty = createPenalty({
@@ -78,7 +90,10 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     keys,
     sessions,
     heldPerHost,
+    inFlightPerHost: basis.inFlightPerHost,
     cluster,
+    reports,
+    traffic: basis.traffic,
     audit: cluster.audit,
     support,
     connections,
@@ -103,7 +118,11 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
   const { config } = holder;
   const build = readBuild();
   const metrics = new Metrics(build);
-  const log = withAlarms(given, (code) => metrics.alarm(code));
+  const traffic = new Traffic();
+  const log = withAlarms(given, (code) => {
+    metrics.alarm(code);
+    traffic.alarm(code);
+  });
   let isStoreUp = true;
   const { store, redis } = await openSessionStore(config.sessions, log, ({ ms, failed }) => {
     isStoreUp = !failed;
@@ -133,6 +152,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
     build,
     log,
     metrics,
+    traffic,
     store,
     storeUp: () => isStoreUp,
     redis,
@@ -140,6 +160,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
     logout,
     sessions,
     heldPerHost: options.heldPerHost ?? (() => sessions.heldPerHost()),
+    inFlightPerHost: options.inFlightPerHost ?? (() => connections.busyPerHost()),
     connections,
     certificates,
     proxyProtocol,
@@ -153,7 +174,7 @@ interface Built {
 }
 
 function sharedParts(basis: Basis, { cluster, support, penalty }: Built): SharedParts {
-  const { holder, log, metrics, store, keys, sessions, connections, logout, proxyProtocol } = basis;
+  const { holder, log, metrics, traffic, store, keys, sessions, connections, logout, proxyProtocol } = basis;
   return {
     ...defined({ support }),
     placement: cluster.placement,
@@ -186,6 +207,7 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
     storeAnswers: () => store.ping(),
     loginFinished(event) {
       countLogin(metrics, event);
+      traffic.loginFinished(event.result, event.backend);
       support?.console.noteSignIn(event);
     },
     clientChecks: createVerifiedPasswords({ clock: systemClock, randomBytes }),

@@ -9,6 +9,7 @@ import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
 import type { DirectorySource } from '../core/directory.ts';
 import type { Build } from '../core/build.ts';
 import type { HttpExchange } from '../core/http.ts';
+import type { NodeReport, ReadReports } from '../core/node-report.ts';
 import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
 import type { BasicAuthentication } from '../core/passdb.ts';
 import type { Place, Placement, Relocate } from '../core/placement.ts';
@@ -31,6 +32,7 @@ import type { MailServers } from '../login/mail-servers.ts';
 import type { Penalty } from '../login/penalty.ts';
 import type { VerifiedPasswords } from '../login/verified-passwords.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Traffic } from '../observe/traffic.ts';
 import type { BannerOf } from '../proxy/banner-injection.ts';
 import type { BasicPaths } from '../proxy/basic-requests.ts';
 import type { Connections } from '../proxy/connections.ts';
@@ -127,6 +129,31 @@ export interface NodeSupport extends AsyncDisposable {
   readonly refresh: () => Promise<void>;
 }
 
+/** How the node stands, as its first process knows it. */
+export interface NodeStanding {
+  /** How many processes serve. */
+  readonly workers: number;
+  readonly draining: () => boolean;
+  readonly degraded: () => readonly string[];
+}
+
+/** What the nodes say of themselves. */
+export interface NodeReports extends AsyncDisposable {
+  /**
+   * The reports of all nodes that live, by name: this node's as it is now, and those that the others published in the
+   * last 20 s. Rejects with ERR_STORE_UNAVAILABLE if Redis cannot be asked.
+   */
+  readonly read: ReadReports;
+  /** This node's report as it is now. */
+  own(): NodeReport;
+  /** Publishes this node's report every five seconds from now on, and calls `made` with each. */
+  begin(standing: NodeStanding, made?: (report: NodeReport) => void): void;
+  /** Publishes now what has changed. Never rejects. */
+  publish(): Promise<void>;
+  /** Takes over what the first process of this node reports. Only for a worker. */
+  follow(report: NodeReport): void;
+}
+
 /** The parts that a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
 export interface GatewayNode extends AsyncDisposable {
   readonly build: Build;
@@ -134,6 +161,12 @@ export interface GatewayNode extends AsyncDisposable {
   readonly sessions: NodeSessions;
   /** Sessions of this node by host, its workers included. */
   readonly heldPerHost: () => ReadonlyMap<string, number>;
+  /** Requests that hosts have not answered yet, those of its workers included. */
+  readonly inFlightPerHost: () => ReadonlyMap<string, number>;
+  /** What all nodes say of themselves. */
+  readonly reports: NodeReports;
+  /** Requests and sign-ins of this process, for the reports. */
+  readonly traffic: Traffic;
   readonly connections: Connections;
   readonly metrics: Metrics;
   readonly proxyProtocol: ProxyProtocol;

@@ -39,7 +39,7 @@ const recheckMs = 60_000;
 function createPublicListener(options: ListenerOptions): PublicListener {
   const { node, holder, log } = options;
   const { config } = holder;
-  const { connections, metrics, cluster, sessions, silentLogin } = node;
+  const { connections, metrics, traffic, cluster, sessions, silentLogin } = node;
   const realm = (): string => holder.config.login.branding.name;
   const shared = {
     connections,
@@ -56,6 +56,7 @@ function createPublicListener(options: ListenerOptions): PublicListener {
     }),
     requestFinished(finished: FinishedRequest): void {
       metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
+      traffic.requestFinished(finished.backend, finished.status, finished.durationMs);
       if (Math.random() < holder.config.log.requests) logRequest(log, finished);
     },
     hostEvidence: (host: string, evidence: HostEvidence, asked?: AskedFor): void =>

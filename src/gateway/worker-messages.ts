@@ -2,27 +2,35 @@ import type { HostReport } from '../backends/health.ts';
 import type { FilesRead } from '../config/referenced-files.ts';
 import { type ErrorCode, PosternError } from '../core/error.ts';
 import type { LoginName } from '../core/names.ts';
+import type { NodeReport } from '../core/node-report.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import { type AskLeader, couldNotAsk, type SourceAnswer } from '../directory/source.ts';
+import type { TrafficSlice } from '../observe/traffic.ts';
 import type { UserListeners } from './parts.ts';
 
 /**
  * An order of the first process to a worker. `start`, `reload`: with the configuration as read there. `hear`: the
- * answer to a directory question. `health`: the checks of each host.
+ * answer to a directory question. `health`: the checks of each host. `node`: what the node says of itself, for sites
+ * where the workers cannot read it from Redis.
  */
 export type WorkerOrder =
   | { readonly order: 'close' }
   | { readonly order: 'start' | 'reload'; readonly filesRead: FilesRead }
   | { readonly order: 'take-out'; readonly isOut: boolean }
   | { readonly order: 'hear'; readonly reply: DirectoryReply }
+  | { readonly order: 'node'; readonly report: NodeReport }
   | { readonly order: 'health'; readonly reports: readonly (readonly [string, HostReport])[] };
 
-/** A message of a worker to the first process. `held`: how many sessions it holds, by host. */
+/**
+ * A message of a worker to the first process. `held`: how many sessions it holds, by host. `busy`: how many requests hosts
+ * have not answered yet. `traffic`: what it counted since it last said so.
+ */
 export type WorkerReport =
   | { readonly report: 'listening' }
   | { readonly report: 'ready'; readonly ports: UserListeners['ports'] }
   | { readonly report: 'degraded'; readonly degraded: readonly string[] }
-  | { readonly report: 'held'; readonly perHost: readonly (readonly [string, number])[] }
+  | { readonly report: 'held' | 'busy'; readonly perHost: readonly (readonly [string, number])[] }
+  | { readonly report: 'traffic'; readonly slice: TrafficSlice }
   | { readonly report: 'question'; readonly question: DirectoryQuestion }
   | {
       readonly report: 'evidence';

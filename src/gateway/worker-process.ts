@@ -36,6 +36,9 @@ const lastReports = new Map<WorkerReport['report'], string>();
 const timer = setInterval(() => {
   reportChange({ report: 'degraded', degraded: gateway.readiness().degraded });
   reportChange({ report: 'held', perHost: [...gateway.heldPerHost()] });
+  reportChange({ report: 'busy', perHost: [...gateway.inFlightPerHost()] });
+  const slice = gateway.takeTraffic();
+  if (slice.backends.length + slice.alarms.length > 0) report({ report: 'traffic', slice });
 }, reportEveryMs);
 report({ report: 'ready', ports: gateway.ports });
 
@@ -52,6 +55,7 @@ async function obey(order: WorkerOrder): Promise<void> {
     await gateway.reload();
     return;
   }
+  if (order.order === 'node') return gateway.followNode(order.report);
   if (order.order === 'take-out') return gateway.takeOut(order.isOut);
   await gateway.close();
   clearInterval(timer);

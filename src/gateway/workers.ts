@@ -5,7 +5,9 @@ import type { Health } from '../backends/health.ts';
 import type { FilesRead } from '../config/referenced-files.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import type { NodeReport } from '../core/node-report.ts';
 import type { AskLeader } from '../directory/source.ts';
+import type { Traffic } from '../observe/traffic.ts';
 import type { UserListeners } from './parts.ts';
 import { isReport, replyTo, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 
@@ -15,12 +17,14 @@ interface Led {
   /** The configuration that is in force at the start. */
   readonly filesRead: FilesRead;
   readonly health: Pick<Health, 'note' | 'reports' | 'onChange'>;
+  readonly traffic: Pick<Traffic, 'add'>;
 }
 
 /** The last reports of a worker. */
 interface Member {
   degraded: readonly string[];
   held: readonly (readonly [string, number])[];
+  busy: readonly (readonly [string, number])[];
 }
 
 const program = fileURLToPath(new URL('worker-process.ts', import.meta.url));
@@ -79,11 +83,17 @@ export class Team implements UserListeners, Disposable {
 
   /** The sessions of all workers, by host. */
   heldPerHost(): ReadonlyMap<string, number> {
-    const sums = new Map<string, number>();
-    for (const { held } of this.#living.values()) {
-      for (const [host, count] of held) sums.set(host, (sums.get(host) ?? 0) + count);
-    }
-    return sums;
+    return sumsOf([...this.#living.values()].map(({ held }) => held));
+  }
+
+  /** Requests of all workers that hosts have not answered yet. */
+  inFlightPerHost(): ReadonlyMap<string, number> {
+    return sumsOf([...this.#living.values()].map(({ busy }) => busy));
+  }
+
+  /** Tells the workers what the node says of itself. */
+  tellNode(report: NodeReport): void {
+    this.#send({ order: 'node', report });
   }
 
   /** Gives this configuration to all workers, and to those started later. */
@@ -118,7 +128,7 @@ export class Team implements UserListeners, Disposable {
   async #start(): Promise<UserListeners['ports']> {
     const worker = cluster.fork();
     const startedAt = performance.now();
-    const member: Member = { degraded: [], held: [] };
+    const member: Member = { degraded: [], held: [], busy: [] };
     this.#living.set(worker, member);
     const { promise, resolve, reject } = Promise.withResolvers<UserListeners['ports']>();
     worker.on('message', (message) => {
@@ -144,6 +154,12 @@ export class Team implements UserListeners, Disposable {
         return;
       case 'held':
         member.held = report.perHost;
+        return;
+      case 'busy':
+        member.busy = report.perHost;
+        return;
+      case 'traffic':
+        led?.traffic.add(report.slice);
         return;
       case 'evidence':
         led?.health.note(report.host, report.evidence, report.asked);
@@ -192,6 +208,12 @@ export class Team implements UserListeners, Disposable {
     this.#watching.dispose();
     for (const pause of this.#pauses) clearTimeout(pause);
   }
+}
+
+function sumsOf(counts: readonly (readonly (readonly [string, number])[])[]): ReadonlyMap<string, number> {
+  const sums = new Map<string, number>();
+  for (const [host, count] of counts.flat()) sums.set(host, (sums.get(host) ?? 0) + count);
+  return sums;
 }
 
 function cannotServe(): PosternError {

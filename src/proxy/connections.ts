@@ -37,6 +37,8 @@ export interface Connections {
   /** The connections to this host; new ones if the configuration of the host has changed. */
   to(host: BackendHost, limits: BackendLimits): HostConnections;
   stats(): { readonly host: string; readonly state: 'busy' | 'free' | 'waiting'; readonly count: number }[];
+  /** Requests that hosts have not answered yet. */
+  busyPerHost(): ReadonlyMap<string, number>;
   close(): Promise<void>;
 }
 
@@ -70,6 +72,7 @@ export function createConnections(): Connections {
       return pool;
     },
     stats: () => [...hosts.values()].flatMap((pool) => pool.stats()),
+    busyPerHost: () => new Map([...hosts].map(([name, pool]) => [name, pool.busy])),
     async close() {
       for (const pool of hosts.values()) retire(pool);
       hosts.clear();
@@ -166,6 +169,10 @@ class HostPool implements HostConnections {
     this.#busy.set(lenient, user);
     this.#lenient.add(lenient);
     return lenient;
+  }
+
+  get busy(): number {
+    return this.#busy.size;
   }
 
   stats(): { readonly host: string; readonly state: 'busy' | 'free' | 'waiting'; readonly count: number }[] {
