@@ -174,6 +174,7 @@ export const logEvents = {
     'mail server delays refusals longer than login.refusal_after: add the gateway to its login_trusted_networks',
     ['backend', 'imapMs', 'refusalAfterMs'],
   ),
+  'penalty-not-named': debug('penalty is missing in the list of penalties', ['err']),
   'penalty-stored': debug('penalty counter moved to the store', ['counter']),
 
   // Sessions

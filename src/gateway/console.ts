@@ -8,7 +8,7 @@ import { defined } from '../core/objects.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { ConsoleBackends } from '../http/console/backends.ts';
 import type { ConsoleUsers } from '../http/console/users.ts';
-import type { PenaltyRelief } from '../login/penalty.ts';
+import type { PenaltyRelief } from '../login/penalty-relief.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';

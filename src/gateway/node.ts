@@ -11,6 +11,7 @@ import type { LoginEvent } from '../login/attempt.ts';
 import { systemWait } from '../login/limits.ts';
 import { createLogout, createLogoutOfEnded, leaveWebmail } from '../login/logout.ts';
 import { createMailServers } from '../login/mail-servers.ts';
+import { createMemoryPenaltyNames, createRedisPenaltyNames } from '../login/penalty-names.ts';
 import { createPenalty, type Penalty } from '../login/penalty.ts';
 import { createSilentLogin } from '../login/silent-login.ts';
 import { createVerifiedPasswords } from '../login/verified-passwords.ts';
@@ -69,6 +70,10 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
   const penalty = createPenalty({
     ...defined({ redis: redis?.client }),
     key: keys.current().promoted.subkey('penalty'),
+    names:
+      redis === undefined
+        ? createMemoryPenaltyNames(systemClock)
+        : createRedisPenaltyNames(scriptsOn(redis), () => keys.current(), systemClock),
     isExempt: (address) => holder.current.isExempt(address),
     wait: systemWait,
     log,
@@ -102,6 +107,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     proxyProtocol: basis.proxyProtocol,
     certificates: basis.certificates,
     silentLogin: countedSilentLogin(silentLogin, metrics),
+    penalties: penalty,
     storeUp: basis.storeUp,
     parts: {
       ...sharedParts(basis, { cluster, support, penalty }),

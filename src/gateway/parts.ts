@@ -29,6 +29,7 @@ import type { BasicLoginEvent } from '../login/basic-login.ts';
 import type { LoginDeps } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
 import type { MailServers } from '../login/mail-servers.ts';
+import type { PenaltyRelief } from '../login/penalty-relief.ts';
 import type { Penalty } from '../login/penalty.ts';
 import type { VerifiedPasswords } from '../login/verified-passwords.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -173,6 +174,8 @@ export interface GatewayNode extends AsyncDisposable {
   /** Certificates of the public listener; undefined if it speaks plain HTTP. */
   readonly certificates: TlsCertificates | undefined;
   readonly silentLogin: SilentLogin;
+  /** The penalties of all nodes, for operators. */
+  readonly penalties: PenaltyRelief;
   /** Undefined if the configuration has none. */
   readonly support: NodeSupport | undefined;
   readonly cluster: ClusterState;

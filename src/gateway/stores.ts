@@ -17,6 +17,7 @@ import type { RunScript, StateStore } from '../core/state-store.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
 import type { AskLeader, ConnectRedis, SharedStorageStates } from '../directory/source.ts';
 import { probeCounters } from '../login/penalty-counters.ts';
+import { probePenaltyNames } from '../login/penalty-names.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import type { RedisSettings } from '../redis/topology.ts';
 import type { KeyRing } from '../sessions/key-derivation.ts';
@@ -227,6 +228,7 @@ export async function probeStores({ state }: Config, sessions: RedisConnection |
 export async function probeSessions(connection: RedisConnection): Promise<void> {
   await probeSessionStore(connection);
   await connection.run((client) => probeCounters(client));
+  await probePenaltyNames(scriptsOn(connection));
   await probeRecentLogins(scriptsOn(connection));
 }
 

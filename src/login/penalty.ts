@@ -1,10 +1,19 @@
-import { createHmac, type KeyObject } from 'node:crypto';
-import { isIP, isIPv4 } from 'node:net';
-import { plainAddress } from '../core/ip-networks.ts';
+import type { KeyObject } from 'node:crypto';
+import { clientNetwork, clientNetworks } from '../core/ip-networks.ts';
 import type { Log } from '../core/log.ts';
+import { defined } from '../core/objects.ts';
 import type { Secret } from '../core/secrets.ts';
 import { createTrialLimit, createWaitingRoom, type Wait } from './limits.ts';
-import { type Counter, createCounters, type PenaltyCounters } from './penalty-counters.ts';
+import {
+  type Counter,
+  createCounters,
+  createPenaltyHashes,
+  delayOfNetwork,
+  delayOfPair,
+  delayOfUser,
+  type PenaltyCounters,
+} from './penalty-counters.ts';
+import { createPenaltyRelief, type NotedPenalty, type PenaltyNames, type PenaltyRelief } from './penalty-relief.ts';
 
 /** One attempt to sign in, before its password is tried. */
 export interface PenaltyAttempt {
@@ -36,34 +45,20 @@ export interface Penalty {
   admit(attempt: PenaltyAttempt, signal: AbortSignal): Promise<Admission>;
 }
 
-/** The penalty of one user, which support can see and lift, for the networks of these addresses. */
-export interface PenaltyRelief {
-  /** Wrong passwords of the last ten minutes, from everywhere, and the longest delay from any of the networks. */
-  stateOf(user: string, addresses: readonly string[]): Promise<{ readonly refusals: number; readonly delayMs: number }>;
-  /**
-   * Clears the user's counts, from everywhere and from these networks, but not the counts of the networks themselves.
-   */
-  lift(user: string, addresses: readonly string[]): Promise<void>;
-}
-
 /** Dependencies of the penalty. */
 export interface PenaltyDeps {
   /** A connected client of the `redis` package that all nodes share; without it each process counts for itself. */
   readonly redis?: object;
   /** Hashes names, networks and guesses, so that the store holds none of them. Shared by all nodes. */
   readonly key: KeyObject;
+  /** Notes whom the counts are of, sealed, for the list that operators see; without it that list is empty. */
+  readonly names?: PenaltyNames;
   /** Networks that carry many users: the count per network does not apply to them. */
   readonly isExempt: (address: string) => boolean;
   readonly wait: Wait;
   readonly log: Log;
 }
 
-const stepsMs = [0, 2_000, 4_000, 8_000, 15_000] as const;
-/** Refusals of one network, over all names, before its logins wait. */
-const networkAllowance = 30;
-/** Refusals of one user, over all networks, for each step; strangers can cause no more than the last one. */
-const refusalsPerUserStep = 10;
-const userStepsMs = [0, 2_000, 4_000] as const;
 const waitingLimits = { inAll: 1_000, perNetwork: 50 };
 /** How long an attempt waits for earlier verdicts: longer than mail servers delay a refusal. */
 const trialPatienceMs = 3_000;
@@ -84,40 +79,31 @@ const trialsPerNetwork = 10;
  * because strangers guess at the user need none.
  */
 export function createPenalty(deps: PenaltyDeps): Penalty & PenaltyRelief {
-  return new CountedPenalty(deps);
+  const { key, names } = deps;
+  const counters = createCounters(deps.redis, deps.log);
+  const penalty = new CountedPenalty(deps, counters);
+  return {
+    admit: (attempt, signal) => penalty.admit(attempt, signal),
+    ...createPenaltyRelief({ counters, hashes: createPenaltyHashes(key), ...defined({ names }) }),
+  };
 }
 
-class CountedPenalty implements Penalty, PenaltyRelief {
+class CountedPenalty implements Penalty {
   readonly #deps: PenaltyDeps;
   readonly #counters: PenaltyCounters;
+  readonly #hashes: ReturnType<typeof createPenaltyHashes>;
   readonly #room = createWaitingRoom(waitingLimits);
   readonly #beginTrial: (network: string, signal: AbortSignal) => Promise<() => void>;
 
-  constructor(deps: PenaltyDeps) {
+  constructor(deps: PenaltyDeps, counters: PenaltyCounters) {
     this.#deps = deps;
-    this.#counters = createCounters(this.#deps.redis, this.#deps.log);
+    this.#counters = counters;
+    this.#hashes = createPenaltyHashes(deps.key);
     this.#beginTrial = createTrialLimit({
       atOnce: trialsPerNetwork,
       patienceMs: trialPatienceMs,
       wait: this.#deps.wait,
     });
-  }
-
-  async stateOf(
-    user: string,
-    addresses: readonly string[],
-  ): Promise<{ readonly refusals: number; readonly delayMs: number }> {
-    const [refusals, ...ofPairs] = await Promise.all([
-      this.#counters.users.count(this.#hash('user', user)),
-      ...this.#pairsOf(user, addresses).map((pair) => this.#counters.pairs.count(pair)),
-    ]);
-    const delays = [delayOfUser(refusals), ...ofPairs.map((count) => stepOf(stepsMs, count))];
-    return { refusals, delayMs: Math.max(...delays) };
-  }
-
-  async lift(user: string, addresses: readonly string[]): Promise<void> {
-    const pairs = this.#pairsOf(user, addresses).map((pair) => this.#counters.pairs.clear(pair));
-    await Promise.all([this.#counters.users.clear(this.#hash('user', user)), ...pairs]);
   }
 
   async admit(attempt: PenaltyAttempt, signal: AbortSignal): Promise<Admission> {
@@ -137,7 +123,7 @@ class CountedPenalty implements Penalty, PenaltyRelief {
       if (!repeated) await this.#counters.pairs.lower(keys.pair);
     };
     const delays: Delays = {
-      own: stepOf(stepsMs, ofPair),
+      own: delayOfPair(ofPair),
       network: delayOfNetwork(ofNetwork, this.#room.waitingFrom(network)),
       user: delayOfUser(ofUser),
     };
@@ -155,30 +141,17 @@ class CountedPenalty implements Penalty, PenaltyRelief {
         throw error;
       }
     }
-    return { kind: 'admitted', waitedMs, settle: this.#settling(keys, repeated, takeBack, endTrial) };
-  }
-
-  #hash(...parts: readonly string[]) {
-    return createHmac('sha256', this.#deps.key)
-      .update(JSON.stringify(parts))
-      .digest()
-      .subarray(0, 16)
-      .toString('base64url');
-  }
-
-  #pairsOf(user: string, addresses: readonly string[]) {
-    return [...new Set(addresses.map(clientNetwork))].map((network) => this.#hash('pair', user, network));
+    return { kind: 'admitted', waitedMs, settle: this.#settling(attempt, keys, repeated, takeBack, endTrial) };
   }
 
   #keysOf({ user, address, password }: PenaltyAttempt): Keys {
     const network = clientNetwork(address);
-    const pair = this.#hash('pair', user, network);
-    const guess = `${pair}:${this.#hash('guess', user, network, password.reveal()).slice(0, 6)}`;
+    const pair = this.#hashes.pair(user, network);
     return {
       pair,
-      guess,
-      user: this.#hash('user', user),
-      network: this.#deps.isExempt(address) ? undefined : this.#hash('network', network),
+      guess: `${pair}:${this.#hashes.guess(user, network, password.reveal())}`,
+      user: this.#hashes.user(user),
+      network: this.#deps.isExempt(address) ? undefined : this.#hashes.network(network),
     };
   }
 
@@ -204,7 +177,13 @@ class CountedPenalty implements Penalty, PenaltyRelief {
     }
   }
 
-  #settling(keys: Keys, repeated: boolean, takeBack: () => Promise<void>, endTrial: () => void) {
+  #settling(
+    attempt: PenaltyAttempt,
+    keys: Keys,
+    repeated: boolean,
+    takeBack: () => Promise<void>,
+    endTrial: () => void,
+  ) {
     let settled = false;
     return async (verdict: 'right' | 'wrong' | 'undecided' | 'abandoned'): Promise<void> => {
       if (settled) return;
@@ -213,22 +192,36 @@ class CountedPenalty implements Penalty, PenaltyRelief {
         if (verdict === 'right')
           await Promise.all([this.#counters.pairs.clear(keys.pair), this.#counters.users.clear(keys.user)]);
         else if (verdict === 'undecided') await takeBack();
-        else if (verdict === 'wrong' && !repeated) await this.#refuse(keys);
+        else if (verdict === 'wrong' && !repeated) await this.#refuse(attempt, keys);
       } finally {
         endTrial();
       }
     };
   }
 
-  async #refuse({ guess, pair, user, network }: Keys): Promise<void> {
+  async #refuse({ user, address }: PenaltyAttempt, keys: Keys): Promise<void> {
     // A second click sends the same guess twice at once: only the first to come back counts.
-    if ((await this.#counters.guesses.raise(guess)) > 1) {
-      await this.#counters.pairs.lower(pair);
+    if ((await this.#counters.guesses.raise(keys.guess)) > 1) {
+      await this.#counters.pairs.lower(keys.pair);
       return;
     }
-    const raised: [Counter, string][] = [[this.#counters.users, user]];
-    if (network !== undefined) raised.push([this.#counters.networks, network]);
-    await Promise.all(raised.map(async ([counter, key]) => counter.raise(key)));
+    const network = clientNetwork(address);
+    const raised: [Counter, string][] = [[this.#counters.users, keys.user]];
+    const noted: NotedPenalty[] = [
+      { kind: 'user-network', hash: keys.pair, user, network },
+      { kind: 'user', hash: keys.user, user },
+    ];
+    if (keys.network !== undefined) {
+      raised.push([this.#counters.networks, keys.network]);
+      noted.push({ kind: 'network', hash: keys.network, network });
+    }
+    await Promise.all([
+      ...raised.map(async ([counter, key]) => counter.raise(key)),
+      // The counts slow guessing down without their names, too.
+      this.#deps.names
+        ?.note(noted)
+        .catch((error: unknown) => this.#deps.log.debug('penalty-not-named', { err: error })),
+    ]);
   }
 }
 
@@ -251,60 +244,9 @@ function longest({ own, network, user }: Delays): number {
   return Math.max(own, network, user);
 }
 
-/** Waiting attempts count like refusals once the network has used its allowance. */
-function delayOfNetwork(refusals: number, waiting: number): number {
-  return refusals < networkAllowance ? 0 : stepOf(stepsMs, refusals + waiting - networkAllowance + 1);
-}
-
-function delayOfUser(refusals: number): number {
-  return stepOf(userStepsMs, Math.floor(refusals / refusalsPerUserStep));
-}
-
-function stepOf(steps: readonly number[], refusals: number): number {
-  return steps[Math.min(Math.max(refusals, 0), steps.length - 1)] ?? 0;
-}
-
-/**
- * The network that a client is counted under: the /24 of an IPv4 address, the /64 of an IPv6 one, since one subscriber
- * has at least that many addresses. An IPv4 address in IPv6 form counts as IPv4. Any other text stands for itself.
- */
-export function clientNetwork(address: string): string {
-  const plain = plainAddress(address);
-  if (isIPv4(plain)) return `${plain.slice(0, plain.lastIndexOf('.'))}.0/24`;
-  if (isIP(plain) === 0) return plain;
-  return `${firstGroups(plain).join(':')}::/64`;
-}
-
-/**
- * The networks of an address, the widest first and the address last. A /48 or a /56 is the most that one IPv6
- * subscriber or site has; a /24 stands for neighbours in IPv4.
- */
-export function clientNetworks(address: string): readonly string[] {
-  const plain = plainAddress(address);
-  if (isIPv4(plain)) return [clientNetwork(plain), plain];
-  if (isIP(plain) === 0) return [plain];
-  const [first = '0', second = '0', third = '0', fourth = '0'] = firstGroups(plain);
-  const site = `${first}:${second}:${third}`;
-  const home = Number.parseInt(fourth, 16) & 0xff00;
-  return [`${site}::/48`, `${site}:${home.toString(16)}::/56`, clientNetwork(plain), plain];
-}
-
 /**
  * The crowds of an attempt, the widest first. In a network that carries many users (`isExempt`), each user is a crowd.
  */
 export function crowdsOf(user: string, address: string, isExempt: (address: string) => boolean): readonly string[] {
   return isExempt(address) ? [`${clientNetwork(address)} ${user}`] : clientNetworks(address);
-}
-
-/** The first four groups of an IPv6 address, without leading zeros. */
-function firstGroups(address: string): string[] {
-  const [head = '', tail] = address.toLowerCase().split('::');
-  const groups = head === '' ? [] : head.split(':');
-  if (tail !== undefined) {
-    const rest = tail === '' ? [] : tail.split(':');
-    // A dotted end stands for two groups.
-    const missing = 8 - groups.length - rest.length - (tail.includes('.') ? 1 : 0);
-    groups.push(...Array.from({ length: missing }, () => '0'), ...rest);
-  }
-  return groups.slice(0, 4).map((group) => group.replace(/^0+(?=.)/, ''));
 }

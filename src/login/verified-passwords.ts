@@ -3,7 +3,7 @@ import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import type { PasswordCheck } from '../core/passdb.ts';
 import type { Secret } from '../core/secrets.ts';
-import { clientNetwork } from './penalty.ts';
+import { clientNetwork } from '../core/ip-networks.ts';
 
 /** A password as a client sent it. `backend` is empty if the user's home is not known. */
 export interface VerifiedPassword {

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { clientNetworks } from '../../src/core/ip-networks.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import { createWaitingRoom } from '../../src/login/limits.ts';
-import { clientNetworks, createPenalty, type PenaltyDeps } from '../../src/login/penalty.ts';
+import { createPenalty, type PenaltyDeps } from '../../src/login/penalty.ts';
 import { createVerifiedPasswords } from '../../src/login/verified-passwords.ts';
 
 const here = new AbortController().signal;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { clientNetwork, clientNetworks } from '../../src/login/penalty.ts';
+import { clientNetwork, clientNetworks } from '../../src/core/ip-networks.ts';
 
 const networks: readonly (readonly [address: string, network: string])[] = [
   ['192.0.2.77', '192.0.2.0/24'],
