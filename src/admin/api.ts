@@ -11,6 +11,7 @@ import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
 import { type ApiDirectoryDeps, type ApiNodeDeps, directoryRoutes, nodeRoutes } from './api-node.ts';
 import { type ApiSessionsDeps, sessionRoutes } from './api-sessions.ts';
 import { type ApiStaffDeps, staffRoutes } from './api-staff.ts';
+import { type ApiStatusDeps, statusRoutes } from './api-status.ts';
 
 type ApiParts = ApiAuditDeps &
   ApiBackendsDeps &
@@ -18,7 +19,8 @@ type ApiParts = ApiAuditDeps &
   ApiNodeDeps &
   ApiSessionsDeps &
   ApiMovesDeps &
-  ApiStaffDeps;
+  ApiStaffDeps &
+  ApiStatusDeps;
 
 /** Dependencies of the operators' API: those of all its groups of operations. */
 type ApiDeps = ApiParts & {
@@ -45,6 +47,7 @@ export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
     ...staffRoutes(deps),
     ...auditRoutes(deps),
     ...nodeRoutes(deps),
+    ...statusRoutes(deps),
   ];
 }
 

@@ -93,6 +93,34 @@ export function sumOfBackends(reports: Iterable<NodeReport>): ReadonlyMap<string
   return sums;
 }
 
+/** In what a node differs from most of the others. */
+export type Drift = 'version' | 'configuration';
+
+/**
+ * The nodes that differ from most of the others, by name. Where no version or configuration is that of most nodes, the
+ * newest counts: the one that was loaded last.
+ */
+export function driftOf(reports: readonly NodeReport[]): ReadonlyMap<string, readonly Drift[]> {
+  const newest = [...reports].sort((a, b) => b.configLoadedAtMs - a.configLoadedAtMs);
+  const version = mostFrequent(newest.map(({ version, commit }) => `${version} ${commit}`));
+  const configuration = mostFrequent(newest.map(({ configHash }) => configHash));
+  const drifts = newest.map((one): readonly [string, readonly Drift[]] => [
+    one.name,
+    [
+      ...(`${one.version} ${one.commit}` === version ? [] : (['version'] as const)),
+      ...(one.configHash === configuration ? [] : (['configuration'] as const)),
+    ],
+  ]);
+  return new Map(drifts.filter(([, drift]) => drift.length > 0));
+}
+
+/** Of equally frequent texts, the first. */
+function mostFrequent(texts: readonly string[]): string | undefined {
+  const counts = new Map<string, number>();
+  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
+  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
+}
+
 /** Adds two counts of sign-ins. */
 export function sumOfLogins(a: LoginCounts, b: LoginCounts): LoginCounts {
   return { ok: a.ok + b.ok, refused: a.refused + b.refused, failed: a.failed + b.failed };

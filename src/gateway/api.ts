@@ -66,6 +66,8 @@ function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
       isOut: () => availability.isOut(),
       takeOut: (isOut) => availability.takeOut(isOut),
     },
+    reports: node.reports,
+    storeStanding: () => node.storeStanding(),
     audit: node.audit,
     clock: systemClock,
     log,

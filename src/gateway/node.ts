@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Health } from '../backends/health.ts';
+import type { StoreStanding } from '../admin/api-status.ts';
 import { readBuild } from '../core/build.ts';
 import { systemClock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { defined } from '../core/objects.ts';
 import type { SilentLogin } from '../core/webmail.ts';
@@ -109,6 +111,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     silentLogin: countedSilentLogin(silentLogin, metrics),
     penalties: penalty,
     storeUp: basis.storeUp,
+    storeStanding: () => askStore(basis),
     parts: {
       ...sharedParts(basis, { cluster, support, penalty }),
       ...defined({ askLeader: worker?.askLeader }),
@@ -172,6 +175,23 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
     proxyProtocol,
   };
 }
+
+async function askStore({ store, redis }: Pick<Basis, 'store' | 'redis'>): Promise<StoreStanding> {
+  const kind = redis === undefined ? 'embedded' : 'redis';
+  try {
+    if (redis === undefined) await store.ping();
+    const role = redis === undefined ? undefined : await scriptsOn(redis)(roleScript, [], []);
+    return { kind, answers: true, ...(typeof role === 'string' && role !== '' ? { role } : {}) };
+  } catch (error) {
+    if (!(error instanceof PosternError)) throw error;
+    return { kind, answers: false, why: error.message };
+  }
+}
+
+/** The question may be forbidden by the ACL. */
+const roleScript = `
+local said = redis.pcall('INFO', 'replication')
+return type(said) == 'string' and said:match('role:(%a+)') or ''`;
 
 interface Built {
   readonly cluster: ClusterState;

@@ -1,3 +1,4 @@
+import type { StoreStanding } from '../admin/api-status.ts';
 import type { Health } from '../backends/health.ts';
 import type { HomeChanges } from '../backends/home-changes.ts';
 import type { Moves } from '../backends/moves.ts';
@@ -181,6 +182,8 @@ export interface GatewayNode extends AsyncDisposable {
   readonly cluster: ClusterState;
   /** The log of what staff and operators did. */
   readonly audit: Audit;
+  /** Asks the store of the sessions now. Never rejects. */
+  storeStanding(): Promise<StoreStanding>;
   /** Whether the store answered the last command. */
   storeUp(): boolean;
   /** The parts that every snapshot is built from. */

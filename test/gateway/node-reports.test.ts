@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/core/clock.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { parseNodeReport, sumOfBackends } from '../../src/core/node-report.ts';
+import { driftOf, parseNodeReport, sumOfBackends } from '../../src/core/node-report.ts';
 import type { RunScript } from '../../src/core/state-store.ts';
 import { createNodeReports } from '../../src/gateway/node-reports.ts';
 import { ConfigHolder } from '../../src/gateway/parts.ts';
@@ -96,6 +96,21 @@ describe('the reports of nodes', () => {
     assert.ok(Math.abs(skewMs - 90_000) < 5_000, `${skewMs}`);
     assert.equal(right.reports.own().configHash, plain.reports.own().configHash, 'a node may listen where it likes');
     assert.notEqual(reports.own().configHash, plain.reports.own().configHash);
+  });
+
+  it('show which nodes differ from most of the others', async (t) => {
+    const own = (await openNode(t, 'n', {})).reports.own();
+    const rolled = [
+      { ...own, name: 'n1' },
+      { ...own, name: 'n2', configHash: 'other', configLoadedAtMs: own.configLoadedAtMs + 1 },
+      { ...own, name: 'n3', commit: 'other' },
+    ];
+    assert.deepEqual([...driftOf(rolled)].toSorted(), [
+      ['n2', ['configuration']],
+      ['n3', ['version']],
+    ]);
+    assert.deepEqual([...driftOf(rolled.slice(0, 2))], [['n1', ['configuration']]], 'the newest counts');
+    assert.equal(driftOf(rolled.slice(0, 1)).size, 0);
   });
 
   it('of a node with the embedded store are its own, in its workers as well', async (t) => {
