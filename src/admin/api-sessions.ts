@@ -19,8 +19,8 @@ export interface ApiSessionsDeps {
   readonly sessions: {
     allSessions(): AsyncIterable<readonly ListedSession[]>;
     sessionsOfUser(user: CanonicalUser): Promise<readonly ListedSession[]>;
-    endSessionsOfUser(user: CanonicalUser, reason: 'kicked'): Promise<number>;
-    end(key: RecordKey, reason: 'kicked'): Promise<void>;
+    endSessionsOfUser(user: CanonicalUser, reason: 'kicked', options: { readonly by: string }): Promise<number>;
+    end(key: RecordKey, reason: 'kicked', by: string): Promise<void>;
   };
   readonly backends: ApiBackendsDeps['backends'];
   /** Returns the canonical user for a typed name. Throws ApiRefusal if it cannot be a user. */
@@ -69,7 +69,7 @@ class SessionRequests {
     // All are found before the first one ends: a list that shrinks meanwhile would skip some on its next page.
     const found = await this.#list(query);
     if (found.length === 0) this.#refuseUnknown(query);
-    for (const { key } of found) await this.#deps.sessions.end(key, 'kicked');
+    for (const { key } of found) await this.#deps.sessions.end(key, 'kicked', request.by);
     const facts = { ...Object.fromEntries(wanted), ended: found.length, reason };
     await recordIfPossible(this.#deps.audit, { event: 'session-end', ...askerOf(request), facts });
     return ok({ ended: found.length });
@@ -80,7 +80,7 @@ class SessionRequests {
     const session = await this.#find(({ key }) => key === request.path['session']);
     if (session === undefined)
       throw new ApiRefusal(404, 'there is no such session: postern session list shows those that are open');
-    await this.#deps.sessions.end(session.key, 'kicked');
+    await this.#deps.sessions.end(session.key, 'kicked', request.by);
     const { user: subject } = session.record;
     const facts = { ended: 1, reason };
     await recordIfPossible(this.#deps.audit, { event: 'session-end', ...askerOf(request), subject, facts });
@@ -90,7 +90,7 @@ class SessionRequests {
   async endSessionsOfUser(request: ApiRequest): Promise<ApiAnswer> {
     const user = this.#deps.userNamed(request.path['user']);
     const reason = reasonIn(request);
-    const ended = await this.#deps.sessions.endSessionsOfUser(user, 'kicked');
+    const ended = await this.#deps.sessions.endSessionsOfUser(user, 'kicked', { by: request.by });
     const facts = { ended, reason };
     await recordIfPossible(this.#deps.audit, { event: 'session-end', ...askerOf(request), subject: user, facts });
     return ok({ user, ended });

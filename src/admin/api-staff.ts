@@ -24,7 +24,7 @@ export interface ApiStaffDeps {
     sessionsOfUser(
       user: CanonicalUser,
     ): Promise<readonly { readonly key: RecordKey; readonly record: SessionRecord }[]>;
-    end(key: RecordKey, reason: 'kicked'): Promise<void>;
+    end(key: RecordKey, reason: 'kicked', by: string): Promise<void>;
   };
   readonly userNamed: (typed: string | undefined) => CanonicalUser;
   readonly audit: Pick<Audit, 'record'>;
@@ -87,7 +87,7 @@ export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps)
         const reason = reasonIn(request);
         if (!(await staff.factors.reset(user))) throw new ApiRefusal(404, `${user} has no second factor`);
         const atConsole = (await sessions.sessionsOfUser(user)).filter(({ record }) => record.staff !== undefined);
-        await Promise.all(atConsole.map(({ key }) => sessions.end(key, 'kicked')));
+        await Promise.all(atConsole.map(({ key }) => sessions.end(key, 'kicked', request.by)));
         await recordIfPossible(audit, {
           event: 'staff-unenrolled',
           ...askerOf(request),

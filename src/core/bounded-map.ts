@@ -20,3 +20,18 @@ export class BoundedMap<Key, Value> extends Map<Key, Value> {
     return this;
   }
 }
+
+const sharedTexts = 1_000;
+
+/**
+ * Returns one copy of equal texts: a text that many sessions have in common, such as a browser's name, takes memory
+ * once. Remembers the thousand texts that came last.
+ */
+export function createSharedTexts(): (text: string) => string {
+  const known = new BoundedMap<string, string>(sharedTexts);
+  return (text) => {
+    const shared = known.get(text) ?? text;
+    known.set(shared, shared);
+    return shared;
+  };
+}

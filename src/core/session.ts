@@ -22,6 +22,15 @@ export const endReasons = [
 /** Why a session ended. */
 export type EndReason = (typeof endReasons)[number];
 
+/** The kind of a session: a user's own, staff at the console, or a mailbox that staff opened. */
+export type SessionKind = 'user' | 'console' | 'opened';
+
+/** The kind of the session that a record describes. */
+export function sessionKind({ staff, impersonation }: SessionRecord): SessionKind {
+  if (impersonation !== undefined) return 'opened';
+  return staff === undefined ? 'user' : 'console';
+}
+
 const shortSessionIdChars = 8;
 
 /**
@@ -30,6 +39,17 @@ const shortSessionIdChars = 8;
  */
 export function shortSessionId(key: RecordKey): string {
   return key.replace(/^-+/, '').slice(0, shortSessionIdChars);
+}
+
+/**
+ * Who has a session, and from where, as its lines in the log say. Undefined for staff before their second factor: they
+ * are not signed in.
+ */
+export function sessionFacts(key: RecordKey, record: SessionRecord) {
+  if (record.staff?.step === 'password') return undefined;
+  const { user, clientAddress: client, impersonation, backend, host } = record;
+  const actor = impersonation === undefined ? {} : { actor: impersonation.actor };
+  return { session: shortSessionId(key), user, kind: sessionKind(record), ...actor, client, backend, host };
 }
 
 /** A mailbox that staff opened: who, why, and on whose session it hangs. The session's user is the subject. */
@@ -93,6 +113,24 @@ export interface StoredSession {
 /** Backend and host of a session. */
 export type SessionRoute = Pick<SessionRecord, 'backend' | 'host' | 'homeSinceMs'>;
 
+/** The use made of a session: requests, and the bytes of their bodies and of the answers' bodies. */
+export interface SessionUse {
+  readonly requests: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** A note that a session was used: when last, and how much since the node's note before. */
+export interface UseNote extends Partial<SessionUse> {
+  readonly key: RecordKey;
+  readonly atMs: number;
+}
+
+/** A session that was just destroyed: its record, and its use as far as nodes had noted it. */
+export interface DestroyedSession extends SessionUse {
+  readonly record: SessionRecord;
+}
+
 /** A living session with its name, as in lists of sessions. */
 export interface StoredEntry {
   readonly key: RecordKey;
@@ -133,12 +171,13 @@ export interface SessionStore extends AsyncDisposable {
   ): Promise<'written' | 'elsewhere' | 'gone'>;
   read(key: RecordKey): Promise<StoredLookup>;
   /**
-   * Ends a session; resolves with whether there was one. It always leaves a tombstone, which keeps the first reason.
+   * Ends a session. Resolves with what it was for one caller alone; undefined if there was none, or another node was
+   * first. It always leaves a tombstone, which keeps the first reason.
    */
-  destroy(key: RecordKey, reason: EndReason): Promise<boolean>;
+  destroy(key: RecordKey, reason: EndReason): Promise<DestroyedSession | undefined>;
   writeJar(key: RecordKey, jar: StoredJar): Promise<'written' | 'gone'>;
-  /** Writes when sessions were last used; never revives one. */
-  noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void>;
+  /** Writes when sessions were last used, and adds up how much; never revives one. */
+  noteUse(uses: readonly UseNote[]): Promise<void>;
   /** The living sessions under these indexes, oldest first. */
   ofUser(userKeys: readonly UserKey[]): Promise<readonly StoredEntry[]>;
   /** Yields all living sessions, in pages and in no order. */
@@ -179,6 +218,8 @@ export interface LiveSession {
   readonly password: Secret | undefined;
   /** Notes use in memory; a timer writes it to the store. */
   touch(): void;
+  /** Counts a request with the bytes of its body and of its answer's. */
+  count(bytesIn: number, bytesOut: number): void;
   /** Ties an attachment to the session. Call the returned function when the attachment ends by itself. */
   attach(attachment: Attachment): () => void;
   /** Writes the jar, soon and once for many changes; only if the session still exists. */

@@ -5,7 +5,7 @@ import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
-import type { SessionFinder } from '../core/session.ts';
+import { type SessionFinder, shortSessionId } from '../core/session.ts';
 import { newReference } from '../http/request-context.ts';
 import { BasicRequests } from '../proxy/basic-requests.ts';
 import { challengeAnswer } from '../proxy/basic-upstream-request.ts';
@@ -41,6 +41,9 @@ function createPublicListener(options: ListenerOptions): PublicListener {
   const { config } = holder;
   const { connections, metrics, traffic, cluster, sessions, silentLogin } = node;
   const realm = (): string => holder.config.login.branding.name;
+  const logRequest = (finished: FinishedRequest): void => {
+    if (Math.random() < holder.config.log.requests) log.info('request', accessFacts(finished));
+  };
   const shared = {
     connections,
     routes: (name: BackendName) => holder.current.routes.get(name),
@@ -57,8 +60,9 @@ function createPublicListener(options: ListenerOptions): PublicListener {
     requestFinished(finished: FinishedRequest): void {
       metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
       traffic.requestFinished(finished.backend, finished.status, finished.durationMs);
-      if (Math.random() < holder.config.log.requests) logRequest(log, finished);
+      logRequest(finished);
     },
+    upgradeFinished: logRequest,
     hostEvidence: (host: string, evidence: HostEvidence, asked?: AskedFor): void =>
       cluster.health.note(host, evidence, asked),
     clock: systemClock,
@@ -132,8 +136,8 @@ function probeReply(status: number, body: string): Answer {
   };
 }
 
-function logRequest(log: Log, { durationMs, ...facts }: FinishedRequest): void {
-  log.info('request', { ...facts, ms: durationMs });
+function accessFacts({ durationMs, session, ...facts }: FinishedRequest) {
+  return { ...facts, ...(session === undefined ? {} : { session: shortSessionId(session) }), ms: durationMs };
 }
 
 /**

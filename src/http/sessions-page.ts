@@ -13,7 +13,11 @@ export interface OwnSessions {
     user: CanonicalUser,
   ): Promise<readonly { readonly key: RecordKey; readonly record: SessionRecord; readonly lastUseMs: number }[]>;
   end(key: RecordKey, reason: EndReason): Promise<void>;
-  endSessionsOfUser(user: CanonicalUser, reason: EndReason, except?: RecordKey): Promise<number>;
+  endSessionsOfUser(
+    user: CanonicalUser,
+    reason: EndReason,
+    options: { readonly except?: RecordKey | undefined },
+  ): Promise<number>;
 }
 
 /** Dependencies of the page of a user's sessions. */
@@ -83,7 +87,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
   /** Only the user's own sessions: the key of another user's session counts as unknown. */
   async function end({ key: own, record }: LiveSession, wanted: string | undefined): Promise<void> {
     if (wanted === 'others') {
-      await ownSessions.endSessionsOfUser(record.user, 'ended-elsewhere', own);
+      await ownSessions.endSessionsOfUser(record.user, 'ended-elsewhere', { except: own });
       return;
     }
     const listed = await ownSessions.sessionsOfUser(record.user);

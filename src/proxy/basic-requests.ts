@@ -105,7 +105,7 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
 
   closed(relay: BasicRelay): void {
     clearTimeout(this.#rechecks.get(relay));
-    this.#deps.requestFinished(finishedRequest(relay, this.#deps.clock.nowMs()));
+    this.#deps.requestFinished(finishedRequest(relay, undefined, this.#deps.clock.nowMs()));
   }
 
   async #authenticate(task: AdmittedRequest, { user, password }: BasicCredentials): Promise<void> {

@@ -78,6 +78,8 @@ export class Upload extends Readable {
   readonly #expectsContinue: boolean;
   #complete = false;
   #timer: NodeJS.Timeout | undefined;
+  /** Bytes received. */
+  bytes = 0;
   /** Bytes received since the last check of the pace. */
   #arrived = 0;
   #begun: (() => void) | undefined;
@@ -125,6 +127,7 @@ export class Upload extends Readable {
 
   #take(chunk: Buffer): void {
     noteSpent(chunk.length);
+    this.bytes += chunk.length;
     this.#arrived += chunk.length;
     if (!this.push(chunk)) {
       this.#request.pause();

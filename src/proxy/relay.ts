@@ -66,7 +66,8 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   #client: Client | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #pending: PendingVerdict | undefined;
-  #upload: Upload | undefined;
+  /** The body of the request, if it has one. */
+  upload: Upload | undefined;
   /** `dropped`: the answer is not wanted; `closed`: the client has left, or has its whole answer. */
   #state: 'asking' | 'judging' | 'passing' | 'dropped' | 'closed' = 'asking';
   #upstreamEnded = false;
@@ -99,9 +100,9 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     response.on('close', this.#onClose);
     response.on('drain', () => this.#drained());
     if (!head.hasBody) return this.#pool.acquire(this);
-    this.#upload = new Upload(request, response, head.expectsContinue, this.#deps);
+    this.upload = new Upload(request, response, head.expectsContinue, this.#deps);
     // A client that announces a body and sends none must not occupy a connection to the backend.
-    this.#upload.begin(() => {
+    this.upload.begin(() => {
       if (this.#state === 'asking') this.#pool.acquire(this);
     });
   }
@@ -143,7 +144,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     this.#state = 'dropped';
     this.#pending?.close();
     this.#pending = undefined;
-    this.#upload?.destroy();
+    this.upload?.destroy();
     if (!this.#upstreamEnded) this.#controller?.abort(new Error('answer not wanted'));
   }
 
@@ -178,7 +179,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     this.generation = this.upstreamRequest.generation;
     // A driver's bug may cost this request, but not the request that just released its connection and called this.
     try {
-      const upload = this.#upload;
+      const upload = this.upload;
       const token = upload === undefined ? undefined : this.upstreamRequest.pageToken?.();
       if (upload === undefined || token === undefined) this.#dispatch(client, 0);
       else void this.#renewForm(client, upload, token);
@@ -199,7 +200,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   }
 
   #dispatch(client: Client, grown: number): void {
-    const upload = this.#upload;
+    const upload = this.upload;
     // An empty chunked body has already ended, and would not end again.
     const body = upload?.complete === true && upload.readableLength === 0 ? undefined : upload;
     client.dispatch(this.upstreamRequest.outgoing(body, this.#deps.clock.nowMs(), grown), this);
@@ -322,14 +323,13 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   }
 
   #drained(): void {
-    if (this.#state !== 'passing') return;
-    this.#controller?.resume();
+    if (this.#state === 'passing') this.#controller?.resume();
   }
 
   #finish(): void {
     this.answer.finish();
     this.#events.completed(this);
-    this.#upload?.abandon();
+    this.upload?.abandon();
   }
 
   readonly #onClose = (): void => {

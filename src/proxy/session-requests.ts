@@ -2,7 +2,7 @@ import type { Backend, BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import { isOwnShortage } from '../core/error.ts';
 import type { Answer, FailureKind } from '../core/http.ts';
-import type { BackendName } from '../core/names.ts';
+import type { BackendName, RecordKey } from '../core/names.ts';
 import type { AskedFor, HostEvidence, Placement } from '../core/placement.ts';
 import type { EndReason } from '../core/session.ts';
 import type { Verdict, WebmailDriver } from '../core/webmail.ts';
@@ -43,8 +43,12 @@ export interface BackendRoute {
 /** Finds a configured backend by name; undefined if there is none. A reload may change the result. */
 export type Routes = (name: BackendName) => BackendRoute | undefined;
 
-/** One finished proxied request, for metrics and the access log. `path` has no query. */
+/** One finished proxied request, or upgraded connection, for metrics and the access log. `path` has no query. */
 export interface FinishedRequest {
+  readonly user: string;
+  readonly client: string;
+  /** Undefined for a Basic client. */
+  readonly session: RecordKey | undefined;
   readonly backend: string;
   readonly host: string;
   readonly method: string;
@@ -53,6 +57,7 @@ export interface FinishedRequest {
   readonly status: number;
   readonly durationMs: number;
   readonly bytes: number;
+  readonly bytesIn: number;
 }
 
 interface WebmailRequestsDeps
@@ -143,7 +148,9 @@ export class WebmailRequests implements RelayEvents<SessionUpstreamRequest> {
   }
 
   closed(relay: SessionRelay): void {
-    this.#deps.requestFinished(finishedRequest(relay, this.#deps.clock.nowMs()));
+    const { session } = relay.upstreamRequest;
+    session.count(relay.upload?.bytes ?? 0, relay.answer.bytes);
+    this.#deps.requestFinished(finishedRequest(relay, session.key, this.#deps.clock.nowMs()));
   }
 
   #report({ upstreamRequest }: SessionRelay, evidence: HostEvidence): void {
@@ -229,9 +236,16 @@ export function brokenAnswer(relay: Relay<UpstreamRequest>, error: Error): objec
 }
 
 /** The facts about a request, for the log and the metrics, once its response is closed. */
-export function finishedRequest(relay: Relay<UpstreamRequest>, nowMs: number): FinishedRequest {
-  const { backend, host, head, response } = relay.upstreamRequest;
+export function finishedRequest(
+  relay: Relay<UpstreamRequest>,
+  session: RecordKey | undefined,
+  nowMs: number,
+): FinishedRequest {
+  const { backend, host, head, ingress, response } = relay.upstreamRequest;
   return {
+    user: relay.user,
+    client: ingress.client.address,
+    session,
     backend: backend.name,
     host: host.name,
     method: head.method,
@@ -239,5 +253,6 @@ export function finishedRequest(relay: Relay<UpstreamRequest>, nowMs: number): F
     status: response.headersSent ? response.statusCode : 0,
     durationMs: nowMs - relay.startedAtMs,
     bytes: relay.answer.bytes,
+    bytesIn: relay.upload?.bytes ?? 0,
   };
 }

@@ -29,6 +29,16 @@ interface UpgradeTunnelParts {
   readonly newReference: () => string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Called once, when the connection ends, with the bytes from the client and to it. */
+  readonly ended: (end: TunnelEnd) => void;
+}
+
+/** The end of an upgraded connection. */
+export interface TunnelEnd {
+  /** 101 if it was open, else the backend's answer; 0 if there was none. */
+  readonly status: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
 }
 
 /**
@@ -45,6 +55,10 @@ export class UpgradeTunnel implements Attachment {
   #upstream: Duplex | undefined;
   #timer: NodeJS.Timeout | undefined;
   readonly #boundary = new FrameBoundary();
+  #status = 0;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #isOver = false;
 
   constructor(parts: UpgradeTunnelParts) {
     this.#parts = parts;
@@ -96,6 +110,7 @@ export class UpgradeTunnel implements Attachment {
   }
 
   #close(code: number): void {
+    this.#tellEnd();
     const { socket } = this.#parts;
     const upstream = this.#upstream;
     if (upstream === undefined || !this.#boundary.reached || !socket.writable) {
@@ -113,8 +128,17 @@ export class UpgradeTunnel implements Attachment {
     clearTimeout(this.#timer);
     this.#upstream = upstream;
     // Listens only once http-proxy-3 pipes: else the bytes after the backend's 101 would reach this listener alone.
-    process.nextTick(() => upstream.on('data', (bytes: Buffer) => this.#boundary.pass(bytes)));
     const { socket } = this.#parts;
+    this.#status = 101;
+    process.nextTick(() => {
+      upstream.on('data', (bytes: Buffer) => {
+        this.#bytesOut += bytes.length;
+        this.#boundary.pass(bytes);
+      });
+      socket.on('data', (bytes: Buffer) => {
+        this.#bytesIn += bytes.length;
+      });
+    });
     if (socket.destroyed) {
       upstream.destroy();
       return;
@@ -127,6 +151,7 @@ export class UpgradeTunnel implements Attachment {
   #refused(answer: IncomingMessage): void {
     clearTimeout(this.#timer);
     const { socket } = this.#parts;
+    this.#status = answer.statusCode ?? 502;
     const lines = [`HTTP/1.1 ${answer.statusCode ?? 502} ${answer.statusMessage ?? ''}`, 'Connection: close'];
     for (const [name, value] of Object.entries(this.#rebuilt(answer))) {
       for (const line of [value].flat()) lines.push(`${name}: ${line}`);
@@ -154,7 +179,15 @@ export class UpgradeTunnel implements Attachment {
     return Object.fromEntries(entries);
   }
 
+  /** Tells the end once: before that of the session, whose figures include it. */
+  #tellEnd(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#parts.ended({ status: this.#status, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });
+  }
+
   #clientClosed(): void {
+    this.#tellEnd();
     clearTimeout(this.#timer);
     this.#outgoing?.destroy();
     this.#upstream?.destroy();

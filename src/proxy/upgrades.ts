@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { ProxyServer, type ServerOptions } from 'http-proxy-3';
 import type { BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
+import { pathOf } from '../core/cookie-jar.ts';
 import type { Ingress } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { RecordKey } from '../core/names.ts';
@@ -12,8 +13,8 @@ import { sendRawAnswer } from './reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { validateUpgrade } from './request-validation.ts';
-import type { BackendRoute, Routes } from './session-requests.ts';
-import { UpgradeTunnel } from './upgrade-tunnel.ts';
+import type { BackendRoute, FinishedRequest, Routes } from './session-requests.ts';
+import { type TunnelEnd, UpgradeTunnel } from './upgrade-tunnel.ts';
 import { driverFieldsOf } from './upstream-request.ts';
 
 /** Dependencies of Upgrades. */
@@ -21,6 +22,8 @@ interface UpgradesDeps {
   readonly routes: Routes;
   readonly isOwnCookie: (name: string) => boolean;
   readonly newReference: () => string;
+  /** Called when a connection has ended. */
+  readonly upgradeFinished: (connection: FinishedRequest) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -87,7 +90,8 @@ export class Upgrades {
     session.touch();
     const { host } = place;
     const handshakeMs = Math.min(maxHandshakeMs, limits.webmailFirstByteMs);
-    const tunnel = new UpgradeTunnel({ ...task, ...this.#deps, host, backend, handshakeMs });
+    const ended = this.#endOf(task, { backend, host: host.name });
+    const tunnel = new UpgradeTunnel({ ...task, ...this.#deps, host, backend, handshakeMs, ended });
     this.#tunnelOfRequest.set(task.request, tunnel);
     this.#track(task, tunnel, host.name);
     this.#connect(task, route, host);
@@ -113,6 +117,27 @@ export class Upgrades {
   /** Ends all of them, as when the node stops: browsers connect again, to another node. */
   endAll(): void {
     for (const tunnel of this.#tunnels.keys()) tunnel.close();
+  }
+
+  /** Counts and reports a connection once it has ended. */
+  #endOf({ head, ingress, session }: UpgradeTask, place: Pick<FinishedRequest, 'backend' | 'host'>) {
+    const { clock, upgradeFinished } = this.#deps;
+    const startedAtMs = clock.nowMs();
+    return ({ status, bytesIn, bytesOut }: TunnelEnd): void => {
+      session.count(bytesIn, bytesOut);
+      upgradeFinished({
+        user: session.record.user,
+        client: ingress.client.address,
+        session: session.key,
+        ...place,
+        method: head.method,
+        path: pathOf(head.target),
+        status,
+        durationMs: clock.nowMs() - startedAtMs,
+        bytes: bytesOut,
+        bytesIn,
+      });
+    };
   }
 
   #track({ session, socket }: UpgradeTask, tunnel: UpgradeTunnel, host: string): void {

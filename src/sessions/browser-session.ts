@@ -5,7 +5,14 @@ import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser, RecordKey } from '../core/names.ts';
-import type { EndReason, NewSession, SessionGate, SessionRecord, SessionStore } from '../core/session.ts';
+import {
+  type EndReason,
+  type NewSession,
+  sessionFacts,
+  type SessionGate,
+  type SessionRecord,
+  type SessionStore,
+} from '../core/session.ts';
 import {
   makeSessionId,
   parseSessionId,
@@ -81,7 +88,8 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
     const cookie = parseSessionId(keys.current(), request.sessionID);
     if (cookie === undefined) throw new TypeError('a session id of this request has a key of the ring');
     try {
-      await this.#write(cookie, request, opening);
+      const record = await this.#write(cookie, request, opening);
+      this.#options.log.info('session-start', sessionFacts(cookie.key, record));
     } catch (error) {
       // express-session would still send the cookie of a session that was not stored.
       Reflect.deleteProperty(request, 'session');
@@ -113,7 +121,7 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
     if (failure !== undefined) throw failure;
   }
 
-  async #write(cookie: SessionCookie, request: Request, opening: NewSession): Promise<void> {
+  async #write(cookie: SessionCookie, request: Request, opening: NewSession): Promise<SessionRecord> {
     const { store, randomBytes } = this.#options;
     const record = this.#recordOf(cookie, opening);
     request.session.record = record;
@@ -123,6 +131,7 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
     const jarKey = cookie.serverKey.sealKeyOf(cookie.secret, 'jar');
     const sealed = seal(jarKey, text, sealedFor(cookie.key, record, 'jar'), randomBytes);
     await store.writeJar(cookie.key, { version: 1, sealed });
+    return record;
   }
 
   #recordOf({ key, secret, serverKey }: SessionCookie, opening: NewSession): SessionRecord {

@@ -1,5 +1,4 @@
 import type { KeyObject } from 'node:crypto';
-import { BoundedMap } from '../core/bounded-map.ts';
 import { CookieJar } from '../core/cookie-jar.ts';
 import type { RecordKey } from '../core/names.ts';
 import { Secret } from '../core/secrets.ts';
@@ -9,6 +8,7 @@ import type {
   LiveSession,
   SessionRecord,
   SessionRoute,
+  SessionUse,
   StoredJar,
   StoredSession,
 } from '../core/session.ts';
@@ -68,6 +68,9 @@ export class CachedSession implements LiveSession {
   lastUseMs: number;
   /** The last use that the store was told. */
   writtenUseMs: number;
+  #requests = 0;
+  #bytesIn = 0;
+  #bytesOut = 0;
   /** When a change may first have been missed; 0 while the store pushes every change. */
   doubtSinceMs = 0;
   /** Whether the store pushed a change that has not been read yet. */
@@ -106,6 +109,28 @@ export class CachedSession implements LiveSession {
   touch(): void {
     this.lastUseMs = this.#keeper.nowMs();
     this.#keeper.used.add(this);
+  }
+
+  count(bytesIn: number, bytesOut: number): void {
+    this.#requests += 1;
+    this.#bytesIn += bytesIn;
+    this.#bytesOut += bytesOut;
+  }
+
+  /** The use that the store has not been told; it counts as told from now on. */
+  takeUse(): SessionUse {
+    const use = { requests: this.#requests, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut };
+    this.#requests = 0;
+    this.#bytesIn = 0;
+    this.#bytesOut = 0;
+    return use;
+  }
+
+  /** Takes back a use that the store did not take. */
+  giveBackUse(use: SessionUse): void {
+    this.#requests += use.requests;
+    this.#bytesIn += use.bytesIn;
+    this.#bytesOut += use.bytesOut;
   }
 
   attach(attachment: Attachment): () => void {
@@ -315,19 +340,4 @@ export class CachedSessions {
       return;
     }
   }
-}
-
-const sharedTexts = 1_000;
-
-/**
- * Returns one copy of equal texts: a text that many sessions have in common, such as a browser's name, takes memory
- * once. Remembers the thousand texts that came last.
- */
-export function createSharedTexts(): (text: string) => string {
-  const known = new BoundedMap<string, string>(sharedTexts);
-  return (text) => {
-    const shared = known.get(text) ?? text;
-    known.set(shared, shared);
-    return shared;
-  };
 }

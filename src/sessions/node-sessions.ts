@@ -53,20 +53,24 @@ export class NodeSessions implements SessionFinder {
     return this.#cache.lookUp(cookie);
   }
 
-  /** Ends a session on all nodes: at once on this one, and repeated until the store took it. */
-  end(key: RecordKey, reason: EndReason): Promise<void> {
-    return this.#cache.end(key, reason);
+  /** Ends a session on all nodes; see `SessionCache.end`. */
+  end(key: RecordKey, reason: EndReason, by?: string): Promise<void> {
+    return this.#cache.end(key, reason, by);
   }
 
   /**
    * Ends all sessions of a user but one, and resolves with their number. Rejects if the store cannot list them; those
    * that this node has in memory have ended then.
    */
-  async endSessionsOfUser(user: CanonicalUser, reason: EndReason, except?: RecordKey): Promise<number> {
+  async endSessionsOfUser(
+    user: CanonicalUser,
+    reason: EndReason,
+    { except, by }: { readonly except?: RecordKey | undefined; readonly by?: string } = {},
+  ): Promise<number> {
     const here = [...this.#cache.values()].filter((session) => session.record.user === user && session.key !== except);
-    await Promise.all(here.map((session) => this.end(session.key, reason)));
+    await Promise.all(here.map((session) => this.end(session.key, reason, by)));
     const elsewhere = (await this.sessionsOfUser(user)).filter(({ key }) => key !== except);
-    await Promise.all(elsewhere.map(({ key }) => this.end(key, reason)));
+    await Promise.all(elsewhere.map(({ key }) => this.end(key, reason, by)));
     return new Set([...here, ...elsewhere].map(({ key }) => key)).size;
   }
 

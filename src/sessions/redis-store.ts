@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Log } from '../core/log.ts';
 import { isRecordKey, isUserKey, type RecordKey, type UserKey } from '../core/names.ts';
 import type {
+  DestroyedSession,
   EndReason,
   RegisteredKey,
   SessionRecord,
@@ -11,10 +12,21 @@ import type {
   StoredJar,
   StoredLookup,
   StoreEvent,
+  UseNote,
 } from '../core/session.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import { InvalidationTap, type RedisSettings } from '../redis/topology.ts';
 import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar, recordText } from './record-format.ts';
+import {
+  createScript,
+  destroyScript,
+  indexAllScript,
+  indexScript,
+  noteUseScript,
+  registerKeysScript,
+  rerouteScript,
+  writeJarScript,
+} from './redis-scripts.ts';
 
 /** Options of RedisSessionStore. */
 interface RedisStoreOptions {
@@ -41,13 +53,14 @@ const missedBeatsAllowed = 2;
 const recordAt = (key: RecordKey): string => `${recordPrefix}{${key}}`;
 const jarAt = (key: RecordKey): string => `${jarPrefix}{${key}}`;
 const useAt = (key: RecordKey): string => `ps:u:{${key}}`;
+const amountAt = (key: RecordKey): string => `ps:n:{${key}}`;
 const tombstoneAt = (key: RecordKey): string => `ps:t:{${key}}`;
 const keysOf = (key: RecordKey): string[] => [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
 const indexAt = (key: UserKey): string => `ps:i:${key}`;
 const keyInRedisKey = /\{(.+)\}$/;
 
 /**
- * Sessions in Redis: `ps:h:` the record, `ps:u:` its last use, `ps:j:` its jar, `ps:t:` its tombstone, `ps:i:` the
+ * Sessions in Redis: `ps:h:` the record, `ps:u:` its last use, `ps:n:` how much it was used, `ps:j:` its jar, `ps:t:` its tombstone, `ps:i:` the
  * index of a user, `ps:all` the index of all by their absolute end, `ps:keys` the registry of server keys. Changes come
  * by client tracking on records and jars; if a server has none, every session is in doubt twice a second, and is read
  * again before its next use.
@@ -123,16 +136,16 @@ export class RedisSessionStore implements SessionStore {
     return { kind: 'found', session: { record: parsed, lastUseMs: Number(use ?? 0), jar: parseStoredJar(jar ?? '') } };
   }
 
-  async destroy(key: RecordKey, reason: EndReason): Promise<boolean> {
-    const before = await this.#run(destroyScript, keysOf(key), [reason, this.#tombstoneMs]);
-    if (typeof before !== 'string') return false;
-    const record = parseRecord(before);
-    if (record !== undefined) {
-      await this.connection.run((client) =>
-        Promise.all([client.zRem(indexAt(record.userKey), key), client.zRem(allKey, key)]),
-      );
-    }
-    return true;
+  async destroy(key: RecordKey, reason: EndReason): Promise<DestroyedSession | undefined> {
+    const reply = await this.#run(destroyScript, [...keysOf(key), amountAt(key)], [reason, this.#tombstoneMs]);
+    const [before, amount]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+    const record = typeof before === 'string' ? parseRecord(before) : undefined;
+    if (record === undefined) return undefined;
+    await this.connection.run((client) =>
+      Promise.all([client.zRem(indexAt(record.userKey), key), client.zRem(allKey, key)]),
+    );
+    const [requests = 0, bytesIn = 0, bytesOut = 0] = String(amount).split(' ').map(Number);
+    return { record, requests, bytesIn, bytesOut };
   }
 
   async writeJar(key: RecordKey, jar: StoredJar): Promise<'written' | 'gone'> {
@@ -140,9 +153,13 @@ export class RedisSessionStore implements SessionStore {
     return written === 1 ? 'written' : 'gone';
   }
 
-  async noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void> {
+  async noteUse(uses: readonly UseNote[]): Promise<void> {
     // node-redis sends in one go what is issued in one turn of the event loop.
-    await Promise.all(uses.map(({ key, atMs }) => this.#run(noteUseScript, [recordAt(key), useAt(key)], [atMs])));
+    await Promise.all(
+      uses.map(({ key, atMs, requests = 0, bytesIn = 0, bytesOut = 0 }) =>
+        this.#run(noteUseScript, [recordAt(key), useAt(key), amountAt(key)], [atMs, requests, bytesIn, bytesOut]),
+      ),
+    );
   }
 
   async ofUser(userKeys: readonly UserKey[]): Promise<readonly StoredEntry[]> {
@@ -252,7 +269,8 @@ const probeMs = 2_000;
 export async function probeSessionStore(connection: Pick<RedisConnection, 'run'>): Promise<void> {
   const [id, userKey] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
   if (!isRecordKey(id) || !isUserKey(userKey)) throw new TypeError('32 bytes make a key of 43 characters');
-  const [record, use, jar, tombstone, index] = [recordAt(id), useAt(id), jarAt(id), tombstoneAt(id), indexAt(userKey)];
+  const [record, use, jar, tombstone] = [recordAt(id), useAt(id), jarAt(id), tombstoneAt(id)];
+  const [amount, index] = [amountAt(id), indexAt(userKey)];
   const run = (script: string, keys: string[], args: readonly (string | number)[]) =>
     connection.run((client) => client.eval(script, { keys, arguments: args.map(String) }));
   await run(registerKeysScript, [registryKey], []);
@@ -261,87 +279,13 @@ export async function probeSessionStore(connection: Pick<RedisConnection, 'run'>
   await run(createScript, [record, tombstone], ['{"backend":"","host":""}', probeMs]);
   await run(rerouteScript, [record, jar], ['', '', '{}', '{}']);
   await run(writeJarScript, [record, jar], ['{}']);
-  await run(noteUseScript, [record, use], [Date.now()]);
+  await run(noteUseScript, [record, use, amount], [Date.now(), 1, 0, 0]);
   await connection.run((client) => client.set(record, '{}', { condition: 'XX', expiration: 'KEEPTTL' }));
   await connection.run((client) => client.mGet(keysOf(id)));
   await connection.run((client) => client.exists(registryKey));
-  await run(destroyScript, keysOf(id), ['signed-out', probeMs]);
+  await run(destroyScript, [...keysOf(id), amount], ['signed-out', probeMs]);
   await connection.run((client) => client.zRange(allKey, 0, 0));
   await connection.run((client) => client.zRem(index, id));
   await connection.run((client) => client.zRem(allKey, id));
   await connection.run((client) => client.hDel(registryKey, id));
 }
-
-// The conditional writes, as Lua scripts. Each touches keys of one slot, so that it runs on a Cluster.
-
-/** KEYS record, tombstone. ARGV record, ttl. */
-const createScript = `
-if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
-return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0`;
-
-/** KEYS record, use, jar, tombstone. ARGV reason, ttl of the tombstone. Returns the record that was there. */
-const destroyScript = `
-local record = redis.call('GET', KEYS[1])
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
-redis.call('SET', KEYS[4], ARGV[1], 'NX', 'PX', ARGV[2])
-return record`;
-
-/**
- * KEYS record, jar. ARGV backend and host that the record must name, record, jar. Returns 0 gone, 1 elsewhere, 2
- * written.
- */
-const rerouteScript = `
-local left = redis.call('PTTL', KEYS[1])
-if left <= 0 then return 0 end
-local before = cjson.decode(redis.call('GET', KEYS[1]))
-if before.backend ~= ARGV[1] or before.host ~= ARGV[2] then return 1 end
-redis.call('SET', KEYS[1], ARGV[3], 'PX', left)
-redis.call('SET', KEYS[2], ARGV[4], 'PX', left)
-return 2`;
-
-/** KEYS record, jar. ARGV jar. A jar lives as long as its record. */
-const writeJarScript = `
-local left = redis.call('PTTL', KEYS[1])
-if left <= 0 then return 0 end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', left)
-return 1`;
-
-/** KEYS record, use. ARGV time. Another node may have written a later one. */
-const noteUseScript = `
-local left = redis.call('PTTL', KEYS[1])
-if left <= 0 then return 0 end
-if tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(ARGV[1]) then
-  redis.call('SET', KEYS[2], ARGV[1], 'PX', left)
-end
-return 1`;
-
-/** KEYS index. ARGV score, record key, ttl. The index lives as long as its longest session. */
-const indexScript = `
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-return 1`;
-
-/** KEYS index of all. ARGV absolute end, record key, ttl. Sessions past their end are dropped from the index. */
-const indexAllScript = `
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] .. '000')
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-return 1`;
-
-/** KEYS registry. ARGV one JSON per key. Returns all that are registered then. */
-const registerKeysScript = `
-local known, ours = {}, {}
-local fields = redis.call('HGETALL', KEYS[1])
-for at = 1, #fields, 2 do known[fields[at]] = cjson.decode(fields[at + 1]) end
-for _, text in ipairs(ARGV) do local key = cjson.decode(text); ours[key.id] = key end
-local complete = true
-for id, key in pairs(known) do
-  if key.promoted and (not ours[id] or ours[id].fingerprint ~= key.fingerprint) then complete = false end
-end
-if complete then
-  for id, key in pairs(ours) do
-    key.promoted = key.promoted or (known[id] and known[id].promoted) or false
-    redis.call('HSET', KEYS[1], id, cjson.encode(key))
-  end
-end
-return redis.call('HVALS', KEYS[1])`;

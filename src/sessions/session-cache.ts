@@ -1,18 +1,20 @@
-import type { Clock } from '../core/clock.ts';
+import { createSharedTexts } from '../core/bounded-map.ts';
+import { type Clock, isRecent } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, RecordKey } from '../core/names.ts';
-import type {
-  EndReason,
-  LiveSession,
-  SessionRecord,
-  SessionRoute,
-  SessionStore,
-  StoredLookup,
-  StoreEvent,
+import {
+  type EndReason,
+  type LiveSession,
+  type SessionRecord,
+  type SessionRoute,
+  type SessionStore,
+  shortSessionId,
+  type StoredLookup,
+  type StoreEvent,
 } from '../core/session.ts';
-import { CachedSession, CachedSessions, createSharedTexts, type SessionKeeper } from './cached-session.ts';
+import { CachedSession, CachedSessions, type SessionKeeper } from './cached-session.ts';
 import type { SessionCookie } from './cookie.ts';
 import { createJarWrites, createUndisturbedReader, createUseNotes, SessionEndings } from './store-sync.ts';
 
@@ -50,6 +52,8 @@ export type CachedLookup = StoredVerdict | { readonly kind: 'unavailable' };
 
 const defaultCacheLimit = 50_000;
 const concurrentRefreshes = 100;
+/** How often all sessions in memory are looked at: fifty thousand take some milliseconds. */
+const overCheckEveryMs = 30_000;
 
 /**
  * The sessions that this node has in memory.
@@ -74,6 +78,7 @@ export class SessionCache {
   readonly #stopListening: () => void;
   /** Whether events from the store may be missing. */
   #storeIsAway = false;
+  #overCheckedAtMs: number;
 
   /** Listens to the store's events from now on; `close` ends that. */
   constructor(options: SessionCacheOptions) {
@@ -83,9 +88,10 @@ export class SessionCache {
     this.#log = log;
     this.#holder = options.holder;
     this.#ended = options.ended;
+    this.#overCheckedAtMs = clock.nowMs();
     this.#sessions = new CachedSessions(options.cacheLimit ?? defaultCacheLimit);
     this.#reader = createUndisturbedReader(store);
-    this.#endings = new SessionEndings({ store, log });
+    this.#endings = new SessionEndings({ store, clock, log });
     this.#useNotes = createUseNotes({ store, clock, log });
     this.#jarWrites = createJarWrites({ store, log, gone: (session) => void this.#refresh(session) });
     this.#keeper = {
@@ -137,24 +143,29 @@ export class SessionCache {
       : this.#ask(cookie);
   }
 
-  /** Ends a session on all nodes: at once on this one, and repeated until the store took it. */
-  async end(key: RecordKey, reason: EndReason): Promise<void> {
+  /**
+   * Ends a session on all nodes: at once on this one, and repeated until the store took it. `by`: who ended it, if that
+   * was neither its user nor time.
+   */
+  async end(key: RecordKey, reason: EndReason, by?: string): Promise<void> {
     if (this.#endings.reasonOf(key) !== undefined) return;
     this.#endings.remember(key, reason);
     const session = this.#sessions.byKey.get(key);
     if (session !== undefined) this.#forget(session, reason);
-    await this.#endings.end(key, reason);
+    await this.#endings.end(key, { reason, by, session });
   }
 
   /** Moves a session to another host; see `NodeSessions.reroute`. */
   async reroute(key: RecordKey, to: SessionRoute, fresh: CookieJar): Promise<'rerouted' | 'elsewhere' | 'gone'> {
     const session = this.#sessions.byKey.get(key);
     if (session === undefined) return 'gone';
-    const { backend, host } = session.record;
+    const { backend, host, user } = session.record;
     const next = session.rerouted(to, fresh);
     const outcome = await this.#store.reroute(key, { backend, host }, next.record, next.jar);
     if (outcome === 'written') {
       session.renew(next);
+      const facts = { session: shortSessionId(key), user, from: `${backend}/${host}`, to: `${to.backend}/${to.host}` };
+      this.#log.info('session-moved', facts);
       return 'rerouted';
     }
     this.#settle(key, await this.#reader.read(key), undefined);
@@ -177,6 +188,7 @@ export class SessionCache {
     }
     if (this.#storeIsAway) return;
     await Promise.all([
+      this.#endOver(),
       this.#refreshAttached(),
       this.#useNotes.flush(),
       this.#jarWrites.flush(),
@@ -205,7 +217,23 @@ export class SessionCache {
     return this.#clock.nowMs() >= session.record.absoluteEndMs;
   }
 
+  /**
+   * Ends sessions whose browser does not come back: without it the log would never tell of their end. Another node may
+   * know of a later use, so the store is asked.
+   */
+  async #endOver(): Promise<void> {
+    const nowMs = this.#clock.nowMs();
+    if (isRecent(this.#overCheckedAtMs, overCheckEveryMs, nowMs)) return;
+    this.#overCheckedAtMs = nowMs;
+    const { idleTimeoutMs } = this.#holder.config.sessions;
+    const over = [...this.values()].filter(
+      ({ record, lastUseMs }) => endByTime(record, lastUseMs, idleTimeoutMs, nowMs) !== undefined,
+    );
+    await this.#refreshAll(over);
+  }
+
   #forget(session: CachedSession, reason: EndReason): void {
+    this.#useNotes.used.delete(session);
     this.#sessions.drop(session);
     session.close(reason);
     this.#ended?.(session, reason);
@@ -263,9 +291,12 @@ export class SessionCache {
   }
 
   async #refreshAttached(): Promise<void> {
-    const doubtful = [...this.#attached].filter((session) => !this.#isServable(session, false));
-    for (let from = 0; from < doubtful.length && !this.#storeIsAway; from += concurrentRefreshes) {
-      const some = doubtful.slice(from, from + concurrentRefreshes);
+    await this.#refreshAll([...this.#attached].filter((session) => !this.#isServable(session, false)));
+  }
+
+  async #refreshAll(sessions: readonly CachedSession[]): Promise<void> {
+    for (let from = 0; from < sessions.length && !this.#storeIsAway; from += concurrentRefreshes) {
+      const some = sessions.slice(from, from + concurrentRefreshes);
       await Promise.all(some.map((session) => this.#refresh(session)));
     }
   }

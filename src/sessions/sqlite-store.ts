@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { openEmbeddedDatabase } from '../core/embedded-database.ts';
 import { isRecordKey, type RecordKey, type UserKey } from '../core/names.ts';
 import type {
+  DestroyedSession,
   EndReason,
   RegisteredKey,
   SessionRecord,
@@ -13,6 +14,7 @@ import type {
   StoredLookup,
   StoredSession,
   StoreEvent,
+  UseNote,
 } from '../core/session.ts';
 import { parseEndReason, parseRecord, recordText } from './record-format.ts';
 
@@ -89,17 +91,20 @@ export class SqliteSessionStore implements SessionStore {
     return this.#database.settle(() => this.#find(key));
   }
 
-  destroy(key: RecordKey, reason: EndReason): Promise<boolean> {
+  destroy(key: RecordKey, reason: EndReason): Promise<DestroyedSession | undefined> {
     return this.#database.settle(() => {
-      const existed = this.#database.atomically(() => {
+      const destroyed = this.#database.atomically(() => {
         const nowMs = this.#clock.nowMs();
-        const lived = this.#sql.session.get(key, nowMs) !== undefined;
+        const before = storedSessionIn(this.#sql.session.get(key, nowMs));
+        const amount = this.#sql.amount.get(key);
         this.#sql.sweepOne.run(key);
         this.#sql.bury.run(key, reason, nowMs + this.#tombstoneMs, nowMs);
-        return lived;
+        if (before === undefined) return undefined;
+        const [requests, bytesIn, bytesOut] = amountColumns.map((column) => Number(amount?.[column] ?? 0));
+        return { record: before.record, requests: requests ?? 0, bytesIn: bytesIn ?? 0, bytesOut: bytesOut ?? 0 };
       });
       this.#emitChanged(key);
-      return existed;
+      return destroyed;
     });
   }
 
@@ -107,10 +112,13 @@ export class SqliteSessionStore implements SessionStore {
     return this.#write(key, () => this.#sql.writeJar.run(version, sealed, key, this.#clock.nowMs()).changes);
   }
 
-  noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void> {
+  noteUse(uses: readonly UseNote[]): Promise<void> {
     return this.#database.settle(() =>
       this.#database.atomically(() => {
-        for (const { key, atMs } of uses) this.#sql.noteUse.run(atMs, key);
+        for (const { key, atMs, requests = 0, bytesIn = 0, bytesOut = 0 } of uses) {
+          this.#sql.noteUse.run(atMs, key);
+          if (requests > 0) this.#sql.noteAmount.run(requests, bytesIn, bytesOut, key);
+        }
       }),
     );
   }
@@ -218,6 +226,8 @@ function registerKeys(sql: Statements, keys: readonly RegisteredKey[]): readonly
   return registered();
 }
 
+const amountColumns = ['requests', 'bytes_in', 'bytes_out'] as const;
+
 /** The tables of the embedded store. */
 const sessionTables = `
 PRAGMA journal_mode = WAL;
@@ -227,6 +237,9 @@ CREATE TABLE IF NOT EXISTS session (
   last_use INTEGER NOT NULL DEFAULT 0, jar_version INTEGER, jar TEXT) STRICT;
 CREATE INDEX IF NOT EXISTS session_user ON session (user_key, created);
 CREATE INDEX IF NOT EXISTS session_expires ON session (expires);
+CREATE TABLE IF NOT EXISTS session_use (
+  key TEXT PRIMARY KEY REFERENCES session (key) ON DELETE CASCADE,
+  requests INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS tombstone (key TEXT PRIMARY KEY, reason TEXT NOT NULL, expires INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS server_key (
   id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, promoted INTEGER NOT NULL, node TEXT NOT NULL) STRICT;`;
@@ -243,6 +256,10 @@ function prepareStatements(database: DatabaseSync) {
     page: prepare('SELECT * FROM session WHERE key > ? AND expires > ? ORDER BY key LIMIT 500'),
     writeJar: prepare('UPDATE session SET jar_version = ?, jar = ? WHERE key = ? AND expires > ?'),
     noteUse: prepare('UPDATE session SET last_use = max(last_use, ?) WHERE key = ?'),
+    amount: prepare('SELECT requests, bytes_in, bytes_out FROM session_use WHERE key = ?'),
+    noteAmount: prepare(`INSERT INTO session_use SELECT key, ?, ?, ? FROM session WHERE key = ? ON CONFLICT (key) DO
+      UPDATE SET requests = requests + excluded.requests, bytes_in = bytes_in + excluded.bytes_in,
+      bytes_out = bytes_out + excluded.bytes_out`),
     ofUser: prepare('SELECT * FROM session WHERE user_key = ? AND expires > ? ORDER BY created'),
     bury: prepare(`INSERT INTO tombstone (key, reason, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO
       UPDATE SET reason = excluded.reason, expires = excluded.expires WHERE expires <= ?`),

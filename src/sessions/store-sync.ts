@@ -3,7 +3,15 @@ import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { RecordKey } from '../core/names.ts';
-import type { EndReason, SessionStore, StoredLookup } from '../core/session.ts';
+import { defined } from '../core/objects.ts';
+import {
+  type DestroyedSession,
+  type EndReason,
+  sessionFacts,
+  type SessionStore,
+  type SessionUse,
+  type StoredLookup,
+} from '../core/session.ts';
 import type { CachedSession } from './cached-session.ts';
 
 const useWriteIntervalMs = 60_000;
@@ -22,13 +30,16 @@ export function createUseNotes(deps: {
 
   async function write(sessions: readonly CachedSession[]): Promise<void> {
     if (sessions.length === 0) return;
-    const uses = sessions.map((session) => ({ session, key: session.key, atMs: session.lastUseMs }));
+    const uses = sessions.map((session) => ({ session, atMs: session.lastUseMs, use: session.takeUse() }));
     for (const session of sessions) used.delete(session);
     try {
-      await store.noteUse(uses.map(({ key, atMs }) => ({ key, atMs })));
+      await store.noteUse(uses.map(({ session: { key }, atMs, use }) => ({ key, atMs, ...use })));
       for (const { session, atMs } of uses) session.writtenUseMs = atMs;
     } catch (error) {
-      for (const session of sessions) used.add(session);
+      for (const { session, use } of uses) {
+        session.giveBackUse(use);
+        used.add(session);
+      }
       log.debug('session-use-not-stored', { sessions: sessions.length, err: error });
     }
   }
@@ -102,8 +113,18 @@ const queuedEndings = 10_000;
 /** Options of SessionEndings. */
 interface SessionEndingsOptions {
   readonly store: Pick<SessionStore, 'destroy'>;
+  readonly clock: Clock;
   readonly log: Log;
 }
+
+/** The end of a session: why, by whom if somebody else ended it, and its use on this node that no note told. */
+interface SessionEnding {
+  readonly reason: EndReason;
+  readonly by: string | undefined;
+  readonly untold: () => SessionUse;
+}
+
+const noUse: SessionUse = { requests: 0, bytesIn: 0, bytesOut: 0 };
 
 /**
  * The sessions that this node knows to have ended, and the endings that the store has not taken yet.
@@ -113,13 +134,15 @@ interface SessionEndingsOptions {
  */
 export class SessionEndings {
   readonly #store: SessionEndingsOptions['store'];
+  readonly #clock: Clock;
   readonly #log: Log;
   readonly #remembered = new BoundedMap<RecordKey, EndReason>(rememberedEndings);
-  readonly #queued = new BoundedMap<RecordKey, EndReason>(queuedEndings);
+  readonly #queued = new BoundedMap<RecordKey, SessionEnding>(queuedEndings);
   #retrying: Promise<void> | undefined;
 
-  constructor({ store, log }: SessionEndingsOptions) {
+  constructor({ store, clock, log }: SessionEndingsOptions) {
     this.#store = store;
+    this.#clock = clock;
     this.#log = log;
   }
 
@@ -130,7 +153,7 @@ export class SessionEndings {
 
   /** Why the session ended, or undefined if this node does not know that it did. */
   reasonOf(key: RecordKey): EndReason | undefined {
-    return this.#queued.get(key) ?? this.#remembered.get(key);
+    return this.#queued.get(key)?.reason ?? this.#remembered.get(key);
   }
 
   /** Remembers an ending that the store knows already. */
@@ -138,10 +161,16 @@ export class SessionEndings {
     this.#remembered.set(key, reason);
   }
 
-  /** Ends the session on this node at once. Resolves when the store took the ending, or when it is queued. */
-  async end(key: RecordKey, reason: EndReason): Promise<void> {
+  /**
+   * Ends the session on this node at once. Resolves when the store took the ending, or when it is queued. `session`: as
+   * this node has it in memory.
+   */
+  async end(
+    key: RecordKey,
+    { reason, by, session }: { reason: EndReason; by: string | undefined; session: CachedSession | undefined },
+  ): Promise<void> {
     this.#remembered.set(key, reason);
-    await this.#write(key, reason);
+    await this.#write(key, { reason, by, untold: () => session?.takeUse() ?? noUse });
   }
 
   /** Offers the queued endings to the store again. */
@@ -153,30 +182,49 @@ export class SessionEndings {
   }
 
   async #retryAll(): Promise<void> {
-    for (const [key, reason] of this.#queued) {
+    for (const [key, ending] of this.#queued) {
       // While the store is away one question is enough.
-      if (!(await this.#write(key, reason))) return;
+      if (!(await this.#write(key, ending))) return;
     }
   }
 
-  async #write(key: RecordKey, reason: EndReason): Promise<boolean> {
+  async #write(key: RecordKey, ending: SessionEnding): Promise<boolean> {
     try {
-      await this.#store.destroy(key, reason);
+      const destroyed = await this.#store.destroy(key, ending.reason);
       this.#queued.delete(key);
+      // The store tells one node alone what it destroyed: one line for all of them.
+      if (destroyed !== undefined) this.#logEnd(key, destroyed, ending);
       return true;
     } catch (error) {
-      if (!this.#queued.has(key)) this.#queue(key, reason, error);
+      if (!this.#queued.has(key)) this.#queue(key, ending, error);
       return false;
     }
   }
 
-  #queue(key: RecordKey, reason: EndReason, error: unknown): void {
+  #logEnd(key: RecordKey, { record, ...told }: DestroyedSession, { reason, by, untold }: SessionEnding): void {
+    const facts = sessionFacts(key, record);
+    if (facts === undefined) return;
+    const here = untold();
+    this.#log.info('session-end', {
+      ...facts,
+      reason,
+      ...defined({ by }),
+      ms: this.#clock.nowMs() - record.createdAtMs,
+      requests: told.requests + here.requests,
+      bytesIn: told.bytesIn + here.bytesIn,
+      bytesOut: told.bytesOut + here.bytesOut,
+    });
+  }
+
+  #queue(key: RecordKey, { reason, by, untold }: SessionEnding, error: unknown): void {
     this.#log.warn('session-end-not-stored', { session: key, reason, err: error });
     if (this.#queued.size >= queuedEndings) {
       const [oldest] = this.#queued.keys();
       this.#log.error('session-end-dropped', { session: oldest });
     }
-    this.#queued.set(key, reason);
+    // The figures alone: the session itself must not stay in memory.
+    const use = untold();
+    this.#queued.set(key, { reason, by, untold: () => use });
   }
 }
 

@@ -3,7 +3,13 @@ import { type Clock, isRecent } from '../core/clock.ts';
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser, RecordKey, UserKey } from '../core/names.ts';
-import type { EndReason, SessionRecord, SessionStore, StaffProof } from '../core/session.ts';
+import {
+  type EndReason,
+  sessionFacts,
+  type SessionRecord,
+  type SessionStore,
+  type StaffProof,
+} from '../core/session.ts';
 
 interface StaffSessionsDeps {
   readonly store: Pick<SessionStore, 'create' | 'rewrite' | 'read' | 'noteUse'>;
@@ -171,6 +177,8 @@ class StoredStaffSessions implements StaffSessions {
     if ((await this.#deps.store.create(key, fresh, record.absoluteEndMs - this.#deps.clock.nowMs())) === 'refused') {
       throw new TypeError('a fresh random id names no record');
     }
+    const facts = sessionFacts(key, fresh);
+    if (facts !== undefined) this.#deps.log.info('session-start', facts);
     return { cookie: value, session: { key, user: record.user, record: fresh, ...proof } };
   }
 }

@@ -23,6 +23,7 @@ export function liveSession(changes: Partial<SessionRecord> = {}, jar = new Cook
     jar,
     password: undefined,
     touch() {},
+    count() {},
     attach: () => () => {},
     saveJar() {},
     async end() {},

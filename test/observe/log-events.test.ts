@@ -8,7 +8,7 @@ import { logEvents } from '../../src/core/log-events.ts';
 import { logPage } from '../../tools/log-events.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const tableFiles = new Set(['src/core/log-events.ts', 'src/core/log-event-row.ts']);
+const tableFiles = new Set(['src/core/log-events.ts', 'src/core/log-events-of-users.ts', 'src/core/log-event-row.ts']);
 const sources = globSync('src/**/*.ts', { cwd: root })
   .filter((file) => !tableFiles.has(file))
   .map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));

@@ -33,6 +33,8 @@ export class TestSession implements LiveSession {
   readonly password: Secret | undefined;
   readonly ended: EndReason[] = [];
   touches = 0;
+  /** The bytes in and out of each counted request. */
+  readonly counted: [bytesIn: number, bytesOut: number][] = [];
   savedJars = 0;
   readonly #attached = new Set<Attachment>();
 
@@ -60,6 +62,10 @@ export class TestSession implements LiveSession {
 
   touch(): void {
     this.touches += 1;
+  }
+
+  count(bytesIn: number, bytesOut: number): void {
+    this.counted.push([bytesIn, bytesOut]);
   }
 
   attach(attachment: Attachment): () => void {
@@ -194,6 +200,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     noSession,
     connections,
     requestFinished: (request: FinishedRequest) => void finished.push(request),
+    upgradeFinished: (connection: FinishedRequest) => void finished.push(connection),
     failureAnswer: (_head: object, failure: { kind: string }) =>
       text(failure.kind === 'timeout' ? 504 : failure.kind === 'bad-answer' ? 502 : 503, failure.kind),
   };

@@ -221,7 +221,7 @@ suite('the sessions of a node', () => {
     const open = attachTo(await other.session(two.cookie));
     const kept = await node.session(three.cookie);
     assert.equal((await node.live.sessionsOfUser(alice)).length, 3);
-    assert.equal(await node.live.endSessionsOfUser(alice, 'kicked', kept.key), 2);
+    assert.equal(await node.live.endSessionsOfUser(alice, 'kicked', { except: kept.key }), 2);
     assert.equal(await open.ended, 'kicked');
     for (const cookie of [one.cookie, two.cookie]) {
       assert.deepEqual(await other.find(cookie), { kind: 'ended', reason: 'kicked', rest: '' });

@@ -66,8 +66,9 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     });
 
     test('a destroyed session says why, and no late write revives it', async () => {
-      await store.create(key, sampleRecord(), longMs);
-      assert.equal(await store.destroy(key, 'kicked'), true);
+      const record = sampleRecord();
+      await store.create(key, record, longMs);
+      assert.deepEqual((await store.destroy(key, 'kicked'))?.record, record);
       assert.equal(await store.create(key, sampleRecord(), longMs), 'refused');
       assert.equal(await store.rewrite(key, sampleRecord()), 'gone');
       assert.equal(await store.writeJar(key, { version: 2, sealed: 'x' }), 'gone');
@@ -76,14 +77,14 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     });
 
     test('what never existed can be destroyed before it is created', async () => {
-      assert.equal(await store.destroy(key, 'signed-out'), false);
+      assert.equal(await store.destroy(key, 'signed-out'), undefined);
       assert.equal(await store.create(key, sampleRecord(), longMs), 'refused');
     });
 
     test('the first reason of a tombstone stays', async () => {
       await store.create(key, sampleRecord(), longMs);
       await store.destroy(key, 'too-many');
-      assert.equal(await store.destroy(key, 'signed-out'), false);
+      assert.equal(await store.destroy(key, 'signed-out'), undefined);
       assert.deepEqual(await store.read(key), { kind: 'ended', reason: 'too-many' });
     });
 
@@ -134,6 +135,21 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       const otherFound = await store.read(other);
       assert.equal(found.kind === 'found' && found.session.lastUseMs, 2_000);
       assert.equal(otherFound.kind === 'found' && otherFound.session.lastUseMs, 5_000);
+    });
+
+    test('the use that nodes note adds up, and one caller alone hears of it', async () => {
+      const record = sampleRecord();
+      await store.create(key, record, longMs);
+      await store.noteUse([{ key, atMs: 1_000, requests: 2, bytesIn: 30, bytesOut: 400 }]);
+      await store.noteUse([
+        { key, atMs: 2_000, requests: 1, bytesIn: 0, bytesOut: 5_000_000_000 },
+        { key, atMs: 3_000 },
+      ]);
+      const ended = await Promise.all([store.destroy(key, 'idle'), store.destroy(key, 'idle')]);
+      assert.deepEqual(
+        ended.filter((one) => one !== undefined),
+        [{ record, requests: 3, bytesIn: 30, bytesOut: 5_000_000_400 }],
+      );
     });
 
     test('noting no use at all is fine', async () => {
