@@ -141,7 +141,7 @@ describe('the Debian package', () => {
     assert.deepEqual(broken, []);
   });
 
-  it('brings the units, the manual, the completion, and what logrotate and fail2ban need, which dpkg keeps as it was edited', async () => {
+  it('brings the units, the manual, the completion, a check for Nagios, and what logrotate and fail2ban need, which dpkg keeps as it was edited', async () => {
     assert.equal(
       await readFile(at('DEBIAN/conffiles'), 'utf8'),
       '/etc/fail2ban/filter.d/postern.conf\n/etc/fail2ban/jail.d/postern.conf\n/etc/logrotate.d/postern\n',
@@ -150,6 +150,9 @@ describe('the Debian package', () => {
       const shipped = await readFile(at(`usr/lib/systemd/system/${unit}`), 'utf8');
       assert.equal(shipped, await readFile(new URL(`deploy/systemd/${unit}`, root), 'utf8'));
     }
+    const check = at('usr/lib/nagios/plugins/check_postern');
+    assert.equal(statSync(check).mode & 0o777, 0o755);
+    assert.match(await runProgram('python3', [check, '--help']), /^usage: check_postern/);
     const manual = await runProgram('man', ['-P', 'cat', at('usr/share/man/man1/postern-check.1.gz')]);
     assert.match(manual, /--online/);
     assert.match(await readFile(at('usr/share/bash-completion/completions/postern'), 'utf8'), /^complete /m);
