@@ -19,6 +19,7 @@ import { openNode } from './gateway/node.ts';
 import { openDirectoryService, openOperators } from './gateway/operator-listeners.ts';
 import { ConfigHolder, type ConfigSnapshot, type GatewayNode, type UserListeners } from './gateway/parts.ts';
 import { openPublicListeners } from './gateway/public-listener.ts';
+import { nodeReadings } from './gateway/readings.ts';
 import { createReload } from './gateway/reload.ts';
 import { buildSnapshot } from './gateway/snapshot.ts';
 import { openDirectory, openSessionStore } from './gateway/stores.ts';
@@ -112,6 +113,8 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   if (worker === undefined) {
     opened.use(startProbeLogins(holder, node));
     const metrics = team === undefined ? node.metrics : node.metrics.share();
+    const [state, serving] = [() => availability.state(), () => team?.size ?? 1];
+    node.metrics.watch(nodeReadings({ holder, node, state, serving, isReloadGood: () => reload.isLastGood }));
     operators = await openForOperators({ holder, node, availability, metrics }, opened);
   } else node.metrics.share();
   if (config.directoryService !== undefined && team === undefined) {

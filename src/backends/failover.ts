@@ -15,6 +15,8 @@ interface FailoverOptions {
   readonly health: Pick<Health, 'onChange'>;
   readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;
   readonly audit: Pick<Audit, 'record'>;
+  /** Called after each failover that this node decided, for the metrics. */
+  readonly failedOver?: (backend: string) => void;
   readonly node: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -60,6 +62,7 @@ export function createFailover(options: FailoverOptions): Disposable & {
       return { host: next.name, from: lost.name, reason, by: actor, sinceMs: clock.nowMs() };
     });
     if (outcome !== 'written') return;
+    options.failedOver?.(backend.name);
     log.warn('failover', { backend: backend.name, from: lost.name, to: next.name, because: lostState });
     const facts = { from: lost.name, to: next.name, reason };
     // Users are served again without waiting for the disk of the audit.

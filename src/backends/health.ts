@@ -35,6 +35,8 @@ export interface HealthOptions {
   readonly clock: Clock;
   /** A number between 0 and 1. It spreads the checks of nodes that start together. */
   readonly random: () => number;
+  /** Called after each check, for the metrics. */
+  readonly checked?: (host: string, service: 'webmail' | 'imap', isGood: boolean) => void;
   readonly log: Log;
 }
 
@@ -172,10 +174,12 @@ class HostChecks implements Health {
     try {
       await this.#deps.probes[service === 'webmail' ? 'http' : 'imap'](watched, signal);
       this.#isShort = false;
+      this.#deps.checked?.(watched.host.name, service, true);
       changed = health.good();
     } catch (error) {
       if (ended.signal.aborted) return;
       if (isOwnShortage(error)) return this.#logShortage(error);
+      this.#deps.checked?.(watched.host.name, service, false);
       const why = reasonOf(error);
       changed = health.bad(why, signal.aborted ? 'hangs' : undefined);
     }

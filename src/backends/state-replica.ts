@@ -27,6 +27,8 @@ export interface StateReplica extends AsyncDisposable {
   table<T>(name: StateTable, parse: ParseValue<T>): ReplicatedTable<T>;
   /** Reads the state, then polls for changes. Resolves even if the store is away. */
   open(): Promise<void>;
+  /** Whether the store answered the last poll. */
+  isFollowed(): boolean;
   /** Reads changes now. Rejects if the store cannot be asked. */
   refresh(): Promise<void>;
   /** Calls `listener` after each change of any table, until the returned function is called. */
@@ -94,6 +96,10 @@ class StoreReplica implements StateReplica {
         return this.#reading ?? this.#begin();
       });
     return this.#following;
+  }
+
+  isFollowed(): boolean {
+    return !this.#away;
   }
 
   watch(listener: (changed: readonly StateEntry[]) => void): () => void {

@@ -6,7 +6,7 @@ import { nameForServer } from '../core/names.ts';
 import type { Secret } from '../core/secrets.ts';
 import type { Addresses } from './addresses.ts';
 import { authHttpAnswer, type AuthHttpFields, readQuestion, temporaryFailure } from './auth-http.ts';
-import type { MailPorts, RouteMail } from './mail-routes.ts';
+import type { MailPorts, MailRoute, RouteMail } from './mail-routes.ts';
 
 /** Dependencies of the directory service's listener. */
 interface DirectoryServiceDeps {
@@ -16,7 +16,7 @@ interface DirectoryServiceDeps {
   readonly settings: () => { readonly key?: Secret; readonly ports: MailPorts };
   /** Whether this client address may query routes. */
   readonly isAllowed: (address: string) => boolean;
-  readonly observe: (protocol: 'auth_http' | 'lookup', result: string) => void;
+  readonly observe: (protocol: 'auth_http' | 'lookup', result: MailRoute['kind'] | 'tempfail') => void;
   readonly log: Log;
 }
 

@@ -17,6 +17,7 @@ import { canonicalUser, isCanonicalUser, nameForServer } from '../core/names.ts'
 import type { StateEntry } from '../core/state-store.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/silent-login.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
@@ -34,6 +35,7 @@ interface ClusterStateOptions {
   readonly keys: Pick<ServerKeys, 'current' | 'meet'>;
   /** The Redis of the sessions; undefined with the embedded store. */
   readonly redis: RedisConnection | undefined;
+  readonly metrics: Pick<Metrics, 'hostChecked' | 'failedOver' | 'auditWritten'>;
   /** Set where another process checks the hosts. */
   readonly health?: Health;
   /** Signs out of the webmail that a moved session has left. */
@@ -45,7 +47,7 @@ interface ClusterStateOptions {
  * answer.
  */
 export async function openClusterState(options: ClusterStateOptions): Promise<ClusterState> {
-  const { holder, log, sessions, heldPerHost, keys } = options;
+  const { holder, log, metrics, sessions, heldPerHost, keys } = options;
   await using opened = new AsyncDisposableStack();
   const store = await openStateStore(holder, log, options.redis, opened, keys);
   const state = opened.use(createStateReplica({ store, log }));
@@ -55,9 +57,14 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   const enrolments = state.table('staff', parseEnrolment);
   await state.open();
   opened.use(keepRenewed(store));
-  const audit = opened.use(await openAudit({ config: holder.config, store, keys, log }));
+  const audit = opened.use(
+    await openAudit({ config: holder.config, store, keys, log, written: () => metrics.auditWritten() }),
+  );
   const probes = createProbes(() => holder.config.publicUrls[0].authority);
-  const health = opened.use(options.health ?? createHealth({ probes, clock: systemClock, random: Math.random, log }));
+  const checked = metrics.hostChecked.bind(metrics);
+  const health = opened.use(
+    options.health ?? createHealth({ probes, clock: systemClock, random: Math.random, checked, log }),
+  );
   const backends = backendsIn(holder);
   const placement = createPlacement({ backends, state, health, heldPerHost, clock: systemClock });
   const nodeName = `${hostname()} ${process.pid} ${randomUUID().slice(0, 4)}`;
@@ -65,7 +72,11 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   const isWanted = (): boolean => hasLoadBound(holder);
   const loads = opened.use(createSessionLoads({ ...parts, table: loadsTable, backends, heldPerHost, isWanted }));
   const failover = opened.use(
-    createFailover({ ...parts, backends: () => (holder.isBuilt ? servedBackends(holder.config) : []) }),
+    createFailover({
+      ...parts,
+      failedOver: (backend) => metrics.failedOver(backend),
+      backends: () => (holder.isBuilt ? servedBackends(holder.config) : []),
+    }),
   );
   const moves = opened.use(openMoves(parts));
   const homeChanges = opened.use(openHomeChanges(parts, sessions));

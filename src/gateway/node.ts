@@ -9,7 +9,6 @@ import { defined } from '../core/objects.ts';
 import type { SilentLogin } from '../core/webmail.ts';
 import type { AskLeader } from '../directory/source.ts';
 import type { PageSessions } from '../http/request-context.ts';
-import type { LoginEvent } from '../login/attempt.ts';
 import { systemWait } from '../login/limits.ts';
 import { createLogout, createLogoutOfEnded, leaveWebmail } from '../login/logout.ts';
 import { createMailServers } from '../login/mail-servers.ts';
@@ -32,6 +31,7 @@ import { openServerKeys } from '../sessions/server-keys.ts';
 import { openClusterState } from './cluster-state.ts';
 import { createNodeReports } from './node-reports.ts';
 import type { ClusterState, ConfigHolder, GatewayNode, NodeSupport, SharedParts } from './parts.ts';
+import { labelsOf, processReadings } from './readings.ts';
 import { openSessionStore, probeStores, scriptsOn, type SessionParts, sessionsOf } from './stores.ts';
 
 interface NodeOptions {
@@ -84,13 +84,8 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     cluster.support === undefined
       ? undefined
       : opened.use((await import('./support.ts')).openSupport(cluster.support, { ...basis, cluster, penalty }));
-  metrics.watch({
-    directoryLookups: () => holder.current.directory.counts(),
-    sessions: () => sessions.counts().cached,
-    pendingEnds: () => sessions.counts().endingsWaiting,
-    storeUp: basis.storeUp,
-    connections: () => connections.stats(),
-  });
+  metrics.watch(processReadings({ ...basis, cluster }));
+  opened.defer(holder.onReplace(({ config }) => metrics.follow(labelsOf(config))));
   const silentLogin = createSilentLogin({ homeOf: (name) => holder.current.homeOf(name), clock: systemClock });
   const owned = opened.move();
   return {
@@ -144,7 +139,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
   const logout = createLogout({ homeOf: (name) => holder.current.homeOf(name), log });
   const sessions = sessionsOf({ store, keys, log, holder, ended: createLogoutOfEnded(logout) });
   opened.defer(() => sessions.close());
-  const connections = createConnections();
+  const connections = createConnections((host) => metrics.requestRefused(host));
   opened.defer(() => connections.close());
   const certificates =
     config.tls.length === 0 ? undefined : await openTlsCertificates({ files: config.tls, log, clock: systemClock });
@@ -221,7 +216,7 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
       limits: (host) => holder.current.limitsOf(host),
       refused: ({ name }) => cluster.health.note(name, 'refused'),
     }),
-    penalty,
+    penalty: countedPenalty(penalty, metrics),
     ...(holder.config.proxyProtocol === 'off' ? {} : { proxiedClient: proxyProtocol.clientOf }),
     mailServers: createMailServers({
       passdb: createImapPassdb(),
@@ -231,22 +226,29 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
       clock: systemClock,
     }),
     storeAnswers: () => store.ping(),
+    countedLogin: (login) => metrics.counted(login),
     loginFinished(event) {
-      countLogin(metrics, event);
+      metrics.loginFinished(event);
       traffic.loginFinished(event.result, event.backend);
       support?.console.noteSignIn(event);
     },
     clientChecks: createVerifiedPasswords({ clock: systemClock, randomBytes }),
-    clientChecked: ({ result, backend }) => metrics.clientChecked(result, backend),
+    clientChecked: (event) => metrics.clientChecked(event),
     clock: systemClock,
     randomBytes,
     log,
   };
 }
 
-function countLogin(metrics: Metrics, { result, backend, ms }: LoginEvent): void {
-  metrics.loginFinished(result, backend);
-  for (const [phase, phaseMs] of Object.entries(ms)) metrics.loginPhase(phase, backend, phaseMs);
+/** Counts the delays that the penalty gives. */
+function countedPenalty(penalty: Penalty, metrics: Metrics): Penalty {
+  return {
+    async admit(attempt, signal) {
+      const admission = await penalty.admit(attempt, signal);
+      metrics.penaltyGiven(admission.kind === 'busy' ? 'turned-away' : admission.waitedMs);
+      return admission;
+    },
+  };
 }
 
 function countedSilentLogin(silentLogin: SilentLogin, metrics: Metrics): SilentLogin {

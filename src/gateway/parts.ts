@@ -233,6 +233,8 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly mailServers: MailServers;
   readonly storeAnswers: LoginDeps['storeAnswers'];
   readonly proxiedClient?: NonNullable<IngressOptions['proxiedClient']>;
+  /** Makes logins count as in progress while they run. */
+  readonly countedLogin: Metrics['counted'];
   /** For the metrics; the snapshot has the log. */
   readonly loginFinished: (event: LoginEvent) => void;
   readonly clientChecks: VerifiedPasswords;

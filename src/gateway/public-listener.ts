@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { type Answer, type Readiness, readinessAnswer } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
@@ -58,7 +59,7 @@ function createPublicListener(options: ListenerOptions): PublicListener {
         holder.current.basicPaths?.covers(target) === true ? challengeAnswer(realm()) : undefined,
     }),
     requestFinished(finished: FinishedRequest): void {
-      metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
+      metrics.requestFinished(finished);
       traffic.requestFinished(finished.backend, finished.status, finished.durationMs);
       logRequest(finished);
     },
@@ -136,8 +137,14 @@ function probeReply(status: number, body: string): Answer {
   };
 }
 
-function accessFacts({ durationMs, session, ...facts }: FinishedRequest) {
+function accessFacts({ durationMs, firstByteMs: _, session, ...facts }: FinishedRequest) {
   return { ...facts, ...(session === undefined ? {} : { session: shortSessionId(session) }), ms: durationMs };
+}
+
+/** Open upgraded connections by backend. */
+function* upgradeSeries({ backends }: Config, upgrades: Pick<Upgrades, 'stats'>) {
+  const counts = new Map(upgrades.stats().map(({ backend, count }) => [backend, count]));
+  for (const backend of backends.keys()) yield [{ backend }, counts.get(backend) ?? 0] as const;
 }
 
 /**
@@ -152,7 +159,7 @@ export async function openPublicListeners(
   const { listen: address, support } = holder.config;
   const users = createPublicListener({ ...options, serves: 'public' });
   const staff = support?.listen === undefined ? undefined : createPublicListener({ ...options, serves: 'console' });
-  node.metrics.watchUpgrades(() => users.upgrades.stats());
+  node.metrics.watch({ postern_upgrades_open: () => upgradeSeries(holder.config, users.upgrades) });
   opened.defer(node.cluster.state.watch(() => users.upgrades.endMisplaced()));
   await listen(users.listener.server, address);
   if (staff !== undefined && support?.listen !== undefined) await listen(staff.listener.server, support.listen);

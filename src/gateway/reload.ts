@@ -21,12 +21,15 @@ interface Reload extends AsyncDisposable {
    * one is active. Never rejects. Runs one at a time, in order.
    */
   run(): Promise<boolean>;
+  /** Whether the last run, or the start, took its configuration over. */
+  readonly isLastGood: boolean;
 }
 
 /** Creates the reload: it puts a new snapshot in force, and closes the old one when no request can be using it. */
 export function createReload({ readConfig, node, holder, replaced, log }: ReloadDeps): Reload {
   const retirement = createRetirement(log);
   let last = Promise.resolve(true);
+  let isLastGood = true;
 
   /** The new snapshot and the changes; undefined if the changes need a restart. */
   async function prepare() {
@@ -60,8 +63,10 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
     const prepared = await prepare().catch((error: unknown) => {
       log.error('config-not-read', whyNot(error));
     });
+    isLastGood = prepared !== undefined;
     if (prepared === undefined) return false;
     await takeOver(prepared).catch((error: unknown) => {
+      isLastGood = false;
       log.error('config-partly-active', whyNot(error));
     });
     return true;
@@ -69,6 +74,9 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
 
   return {
     run: () => (last = last.then(reload)),
+    get isLastGood() {
+      return isLastGood;
+    },
     [Symbol.asyncDispose]: () => retirement[Symbol.asyncDispose](),
   };
 }

@@ -219,9 +219,9 @@ function createLogins(
     parts.loginFinished(event);
   };
   return {
-    login: createLogin({ ...common, observe }),
+    login: parts.countedLogin(createLogin({ ...common, observe })),
     // Staff with a mailbox on a draining backend may be the ones who look after it.
-    staffLogin: createStaffLogin({ ...common, homeOf: parts.clientHomeOf, observe }),
+    staffLogin: parts.countedLogin(createStaffLogin({ ...common, homeOf: parts.clientHomeOf, observe })),
     basicAuthentication: createBasicAuthentication({
       ...common,
       homeOf: parts.clientHomeOf,

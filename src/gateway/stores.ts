@@ -157,10 +157,18 @@ interface OpenAuditOptions {
   readonly store: StateStore;
   readonly keys: { current(): Pick<KeyRing, 'promoted'> };
   readonly log: Log;
+  /** Called with each line that is on disk, for the metrics. */
+  readonly written?: () => void;
 }
 
 /** Opens the audit of this process. It opens even if the file cannot be written; the log then has an alarm. */
-export async function openAudit({ config, store, keys, log }: OpenAuditOptions): Promise<Audit & AsyncDisposable> {
+export async function openAudit({
+  config,
+  store,
+  keys,
+  log,
+  ...options
+}: OpenAuditOptions): Promise<Audit & AsyncDisposable> {
   const { file } = config.audit;
   const node = hostname();
   const opened = new AsyncDisposableStack();
@@ -179,6 +187,7 @@ export async function openAudit({ config, store, keys, log }: OpenAuditOptions):
         const { chain, sequence, mac, timeMs } = line;
         anchors.note({ chain, sequence, mac, timeMs, node, file });
         copy?.send(line);
+        options.written?.();
       },
     }),
   );

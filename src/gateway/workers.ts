@@ -71,6 +71,11 @@ export class Team implements UserListeners, Disposable {
     this.#serving = true;
   }
 
+  /** How many of them live. */
+  get size(): number {
+    return this.#living.size;
+  }
+
   /** Whether any of them serves. */
   isOpen(): boolean {
     return this.#serving && this.#living.size > 0;

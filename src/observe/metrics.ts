@@ -1,54 +1,82 @@
-import {
-  AggregatorRegistry,
-  collectDefaultMetrics,
-  Counter,
-  Gauge,
-  Histogram,
-  prometheusContentType,
-  Registry,
-} from '@prometheus-io/client';
+import { AggregatorRegistry, Counter, Histogram, prometheusContentType, Registry } from '@prometheus-io/client';
 import type { Build } from '../core/build.ts';
+import { beginAt0, configOf, type Labels, type Readings, readMetric, registerProcessMetrics } from './exposition.ts';
+import {
+  alarmCodes,
+  backendLoginResults,
+  clientCheckResults,
+  loginPhases,
+  loginResults,
+  requestClasses,
+  routeProtocols,
+  routeResults,
+  services,
+  silentResults,
+} from './metric-labels.ts';
+import { isMetricName, type MetricName } from './metric-table.ts';
 
-const secondsOfSignIn = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
-const secondsOfRequest = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 180];
-const secondsOfStore = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5];
-
-/** Current values of the gauges. */
-export interface GaugeReadings {
-  /** Sessions that this node holds in memory. */
-  sessions(): number;
-  /** Sessions ended on this node whose end the store has not taken yet. */
-  pendingEnds(): number;
-  /** Whether the store answers. */
-  storeUp(): boolean;
-  connections(): Iterable<{
-    readonly host: string;
-    readonly state: 'busy' | 'free' | 'waiting';
-    readonly count: number;
-  }>;
-  /** Cache results of the directory's sources, by source. */
-  directoryLookups(): ReadonlyMap<string, { readonly hits: number; readonly misses: number; readonly stale: number }>;
+/** A backend of the configuration in force, whose series begin at 0. */
+export interface BackendLabels {
+  readonly name: string;
+  /** Name of its webmail driver. */
+  readonly webmail: string;
+  readonly hosts: readonly string[];
 }
 
-/** The gateway's metrics in Prometheus' text format, named `postern_<noun>_<unit|total>`. */
+/** A login or a password check, as far as it is counted. */
+interface CountedLogin {
+  readonly result: string;
+  readonly backend?: string | undefined;
+  readonly ms: Readonly<Partial<Record<string, number>>>;
+}
+
+/** A finished proxied request, as far as it is counted. `status` is 0 if there was none. */
+interface CountedRequest {
+  readonly backend: string;
+  readonly status: number;
+  /** Milliseconds until the head of the answer; undefined if there was none. */
+  readonly firstByteMs?: number | undefined;
+}
+
+/**
+ * The gateway's metrics in Prometheus' text format, as metric-table.ts lists them. Each series begins at 0, since a
+ * counter that first appears at 1 would hide its first increment. Label values come from the configuration and from fixed
+ * lists: a name that is in neither is counted nowhere, or under an empty label.
+ */
 export class Metrics {
   readonly #registry = new Registry(prometheusContentType);
   readonly #counts = createCounts([this.#registry]);
+  readonly #backends = new Map<string, BackendLabels>();
+  readonly #backendOfHost = new Map<string, string>();
+  #loginsInProgress = 0;
 
-  constructor(build: Build) {
-    collectDefaultMetrics({ register: this.#registry });
-    this.#registry.registerMetric(buildGauge(build));
+  constructor({ version, commit, node }: Build) {
+    registerProcessMetrics(this.#registry);
+    this.watch({
+      postern_build_info: () => [[{ version, commit, node }, 1]],
+      postern_logins_in_progress: () => this.#loginsInProgress,
+    });
   }
 
-  /** Adds gauges that show these readings. */
-  watch(readings: GaugeReadings): void {
-    for (const gauge of gaugesOver(readings)) this.#registry.registerMetric(gauge);
-    this.#registry.registerMetric(directoryLookups(readings));
+  /** Adds metrics that are read at each scrape. */
+  watch(readings: Readings): void {
+    for (const [name, read] of Object.entries(readings)) {
+      if (isMetricName(name)) this.#registry.registerMetric(readMetric(name, read));
+    }
   }
 
-  /** Adds a gauge of open upgraded connections. */
-  watchUpgrades(upgrades: () => Iterable<{ readonly backend: string; readonly count: number }>): void {
-    this.#registry.registerMetric(upgradesGauge(upgrades));
+  /** The backends of the configuration in force. Series of new ones begin at 0, those of removed ones end. */
+  follow(backends: Iterable<BackendLabels>): void {
+    const wanted = new Map([...backends].map((backend) => [backend.name, backend]));
+    for (const known of this.#backends.values()) {
+      if (wanted.get(known.name)?.webmail !== known.webmail) this.#forget(known);
+    }
+    this.#backendOfHost.clear();
+    for (const backend of wanted.values()) {
+      if (!this.#backends.has(backend.name)) this.#begin(backend);
+      this.#backends.set(backend.name, backend);
+      for (const host of backend.hosts) this.#backendOfHost.set(host, backend.name);
+    }
   }
 
   get contentType(): Registry['contentType'] {
@@ -70,191 +98,173 @@ export class Metrics {
     return { contentType: all.contentType, text: () => all.clusterMetrics() };
   }
 
-  loginFinished(result: string, backend: string | undefined): void {
-    this.#counts.logins.inc({ result, backend: backend ?? '' });
+  /** Makes a login count as in progress while it runs. */
+  counted<Args extends unknown[], Outcome>(
+    login: (...args: Args) => Promise<Outcome>,
+  ): (...args: Args) => Promise<Outcome> {
+    return async (...args) => {
+      this.#loginsInProgress += 1;
+      try {
+        return await login(...args);
+      } finally {
+        this.#loginsInProgress -= 1;
+      }
+    };
   }
 
-  loginPhase(phase: string, backend: string | undefined, durationMs: number): void {
-    this.#counts.loginPhases.observe({ phase, backend: backend ?? '' }, durationMs / 1000);
+  loginFinished({ result, backend: named, ms }: CountedLogin): void {
+    const shown = knownResult(result);
+    const backend = this.#backends.get(named ?? '');
+    const hasBackend = backend !== undefined && isIn(backendLoginResults, shown);
+    this.#counts.logins.inc({
+      result: shown,
+      backend: hasBackend ? backend.name : '',
+      webmail: hasBackend ? backend.webmail : '',
+    });
+    for (const phase of loginPhases) {
+      const phaseMs = ms[phase];
+      if (phaseMs === undefined) continue;
+      this.#counts.loginPhases.observe({ phase }, phaseMs / 1000);
+      if (backend !== undefined && (phase === 'imap' || phase === 'webmail'))
+        this.#counts.backendLoginSeconds.inc({ backend: backend.name, phase }, phaseMs / 1000);
+    }
   }
 
-  clientChecked(result: string, backend: string | undefined): void {
-    this.#counts.clientChecks.inc({ result, backend: backend ?? '' });
+  /** An attempt passed the penalty after a wait, or was turned away from it. */
+  penaltyGiven(outcome: number | 'turned-away'): void {
+    if (outcome === 'turned-away') return this.#counts.penaltyTurnedAway.inc();
+    if (outcome <= 0) return;
+    this.#counts.penaltyDelays.inc();
+    this.#counts.penaltySeconds.inc(outcome / 1000);
   }
 
-  silentLogin(backend: string, result: string): void {
-    this.#counts.silentSignIns.inc({ backend, result });
+  clientChecked({ result, backend }: Pick<CountedLogin, 'result' | 'backend'>): void {
+    const known = this.#backends.get(backend ?? '')?.name ?? '';
+    this.#counts.clientChecks.inc({ result: clientResult(result), backend: known });
   }
 
-  requestFinished(backend: string, status: number, durationMs: number): void {
+  silentLogin(backend: string, result: (typeof silentResults)[number]): void {
+    if (this.#backends.has(backend)) this.#counts.silentSignIns.inc({ backend, result });
+  }
+
+  requestFinished({ backend, status, firstByteMs }: CountedRequest): void {
+    if (!this.#backends.has(backend)) return;
     this.#counts.requests.inc({ backend, class: statusClass(status) });
-    this.#counts.requestSeconds.observe({ backend }, durationMs / 1000);
+    if (firstByteMs !== undefined) this.#counts.firstByte.observe({ backend }, firstByteMs / 1000);
+  }
+
+  /** A request got no connection to this host. */
+  requestRefused(host: string): void {
+    const backend = this.#backendOfHost.get(host);
+    if (backend !== undefined) this.#counts.refusals.inc({ backend });
+  }
+
+  hostChecked(host: string, service: (typeof services)[number], isGood: boolean): void {
+    const backend = this.#backendOfHost.get(host);
+    if (backend !== undefined) this.#counts.checks.inc({ backend, service, result: isGood ? 'ok' : 'failed' });
+  }
+
+  failedOver(backend: string): void {
+    if (this.#backends.has(backend)) this.#counts.failovers.inc({ backend });
   }
 
   storeCall(durationMs: number, outcome: 'ok' | 'failed'): void {
     this.#counts.storeSeconds.observe({ outcome }, durationMs / 1000);
   }
 
-  directoryServiceAnswered(protocol: string, result: string): void {
+  directoryServiceAnswered(protocol: (typeof routeProtocols)[number], result: (typeof routeResults)[number]): void {
     this.#counts.directoryAnswers.inc({ protocol, result });
   }
 
+  auditWritten(): void {
+    this.#counts.auditLines.inc();
+  }
+
   alarm(code: string): void {
-    this.#counts.alarms.inc({ code });
+    this.#counts.alarms.inc({ code: alarmCodes.includes(code) ? code : 'defect' });
+  }
+
+  #begin(backend: BackendLabels): void {
+    for (const [metric, labels] of seriesOf(backend, this.#counts)) beginAt0(metric, labels);
+  }
+
+  #forget(backend: BackendLabels): void {
+    this.#backends.delete(backend.name);
+    for (const [metric, labels] of seriesOf(backend, this.#counts)) metric.remove(labels);
   }
 }
 
+type Counts = ReturnType<typeof createCounts>;
+
 function createCounts(registers: Registry[]) {
-  return {
-    logins: new Counter({
-      name: 'postern_logins_total',
-      help: 'Sign-ins by result and backend; the backend is empty if none was found.',
-      labelNames: ['result', 'backend'],
-      registers,
-    }),
-    loginPhases: new Histogram({
-      name: 'postern_login_phase_seconds',
-      help: 'Duration of each phase of a sign-in.',
-      labelNames: ['phase', 'backend'],
-      buckets: secondsOfSignIn,
-      registers,
-    }),
-    clientChecks: new Counter({
-      name: 'postern_client_checks_total',
-      help: 'Password checks for clients that authenticate on every request, by result and backend, without cached ones.',
-      labelNames: ['result', 'backend'],
-      registers,
-    }),
-    silentSignIns: new Counter({
-      name: 'postern_silent_sign_ins_total',
-      help: 'Silent logins after lost webmail sessions, by backend and result.',
-      labelNames: ['backend', 'result'],
-      registers,
-    }),
-    requests: new Counter({
-      name: 'postern_requests_total',
-      help: 'Proxied requests by backend and status class.',
-      labelNames: ['backend', 'class'],
-      registers,
-    }),
-    requestSeconds: new Histogram({
-      name: 'postern_request_seconds',
-      help: 'Duration of proxied requests, from the head of the request to the end of the answer.',
-      labelNames: ['backend'],
-      buckets: secondsOfRequest,
-      registers,
-    }),
-    storeSeconds: new Histogram({
-      name: 'postern_store_seconds',
-      help: 'Round trips to the session store.',
-      labelNames: ['outcome'],
-      buckets: secondsOfStore,
-      registers,
-    }),
-    directoryAnswers: new Counter({
-      name: 'postern_directory_service_total',
-      help: 'Lookups by other proxies that the directory service answered, by protocol and result.',
-      labelNames: ['protocol', 'result'],
-      registers,
-    }),
-    alarms: new Counter({
-      name: 'postern_alarms_total',
-      help: 'Conditions that need an operator, by code; the log line with the same code has the details.',
-      labelNames: ['code'],
-      registers,
-    }),
+  const counter = (name: MetricName) => new Counter({ ...configOf(name), registers });
+  const histogram = (name: MetricName) => new Histogram({ ...configOf(name), registers });
+  const counts = {
+    logins: counter('postern_logins_total'),
+    loginPhases: histogram('postern_login_phase_seconds'),
+    backendLoginSeconds: counter('postern_backend_login_seconds_total'),
+    clientChecks: counter('postern_client_checks_total'),
+    silentSignIns: counter('postern_silent_sign_ins_total'),
+    penaltyDelays: counter('postern_penalty_delays_total'),
+    penaltySeconds: counter('postern_penalty_delay_seconds_total'),
+    penaltyTurnedAway: counter('postern_penalty_turned_away_total'),
+    requests: counter('postern_requests_total'),
+    firstByte: histogram('postern_first_byte_seconds'),
+    refusals: counter('postern_backend_refusals_total'),
+    checks: counter('postern_checks_total'),
+    failovers: counter('postern_failovers_total'),
+    storeSeconds: histogram('postern_store_seconds'),
+    directoryAnswers: counter('postern_directory_service_total'),
+    auditLines: counter('postern_audit_lines_total'),
+    alarms: counter('postern_alarms_total'),
   };
+  for (const [metric, labels] of fixedSeries(counts)) beginAt0(metric, labels);
+  return counts;
 }
 
-/** Gauges that are read when metrics are asked for, so that the hot path never updates them. */
-function gaugesOver(readings: GaugeReadings) {
-  const registers: Registry[] = [];
-  return [
-    new Gauge({
-      name: 'postern_sessions_cached',
-      help: 'Sessions that this node holds in memory.',
-      registers,
-      collect() {
-        this.set(readings.sessions());
-      },
-    }),
-    new Gauge({
-      name: 'postern_sessions_ends_pending',
-      help: 'Sessions that ended on this node and whose end is not in the store yet.',
-      registers,
-      collect() {
-        this.set(readings.pendingEnds());
-      },
-    }),
-    new Gauge({
-      name: 'postern_store_up',
-      help: '1 while the session store answers, else 0.',
-      aggregator: 'min',
-      registers,
-      collect() {
-        this.set(readings.storeUp() ? 1 : 0);
-      },
-    }),
-    new Gauge({
-      name: 'postern_backend_connections',
-      help: 'Connections to a backend host by state; `waiting` are requests in the queue.',
-      labelNames: ['host', 'state'],
-      registers,
-      collect() {
-        this.reset();
-        for (const { host, state, count } of readings.connections()) this.set({ host, state }, count);
-      },
-    }),
-  ];
+/** The series that do not depend on the configuration. */
+function* fixedSeries(counts: Counts): Iterable<readonly [Counter<string> | Histogram<string>, Labels]> {
+  for (const result of loginResults) yield [counts.logins, { result, backend: '', webmail: '' }];
+  for (const phase of loginPhases) yield [counts.loginPhases, { phase }];
+  for (const result of clientCheckResults) yield [counts.clientChecks, { result, backend: '' }];
+  for (const outcome of ['ok', 'failed']) yield [counts.storeSeconds, { outcome }];
+  for (const protocol of routeProtocols)
+    for (const result of routeResults) yield [counts.directoryAnswers, { protocol, result }];
+  for (const code of alarmCodes) yield [counts.alarms, { code }];
 }
 
-/** 1, with what runs as labels. */
-function buildGauge({ version, commit, node }: Build) {
-  const gauge = new Gauge({
-    name: 'postern_build_info',
-    help: '1; the labels say which version and commit of Postern runs, under which version of Node.',
-    labelNames: ['version', 'commit', 'node'],
-    aggregator: 'max',
-    registers: [],
-  });
-  gauge.set({ version, commit, node }, 1);
-  return gauge;
+/** The series of one backend that are counted. */
+function* seriesOf(
+  { name: backend, webmail }: BackendLabels,
+  counts: Counts,
+): Iterable<readonly [Counter<string> | Histogram<string>, Labels]> {
+  for (const result of backendLoginResults) yield [counts.logins, { result, backend, webmail }];
+  for (const phase of ['imap', 'webmail']) yield [counts.backendLoginSeconds, { backend, phase }];
+  for (const result of clientCheckResults) yield [counts.clientChecks, { result, backend }];
+  for (const result of silentResults) yield [counts.silentSignIns, { backend, result }];
+  for (const one of requestClasses) yield [counts.requests, { backend, class: one }];
+  for (const service of services)
+    for (const result of ['ok', 'failed']) yield [counts.checks, { backend, service, result }];
+  for (const metric of [counts.firstByte, counts.refusals, counts.failovers]) yield [metric, { backend }];
 }
 
-function upgradesGauge(upgrades: () => Iterable<{ readonly backend: string; readonly count: number }>) {
-  return new Gauge({
-    name: 'postern_upgrades_open',
-    help: 'Open WebSockets and other upgraded connections.',
-    labelNames: ['backend'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const { backend, count } of upgrades()) this.set({ backend }, count);
-    },
-  });
+function isIn<T extends string>(list: readonly T[], text: string): text is T {
+  return list.some((one) => one === text);
 }
 
-/**
- * Cache results, counted by the directory itself and from 0 again after a reload. Sources without a cache have none.
- */
-function directoryLookups(readings: GaugeReadings) {
-  return new Counter({
-    name: 'postern_directory_lookups_total',
-    help: 'Lookups in cached sources of the directory: hit, miss (the source was asked), or stale (it did not answer; an old answer was used).',
-    labelNames: ['source', 'result'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const [source, { hits, misses, stale }] of readings.directoryLookups()) {
-        this.inc({ source, result: 'hit' }, hits);
-        this.inc({ source, result: 'miss' }, misses);
-        this.inc({ source, result: 'stale' }, stale);
-      }
-    },
-  });
+function knownResult(result: string): (typeof loginResults)[number] {
+  if (isIn(loginResults, result)) return result;
+  return isIn(['expired', 'contact-admin', 'insecure'], result) ? 'refused' : 'failed';
 }
+
+function clientResult(result: string): (typeof clientCheckResults)[number] {
+  if (isIn(clientCheckResults, result)) return result;
+  return result === 'failed' ? 'unavailable' : 'refused';
+}
+
+const classes = new Map(requestClasses.map((one) => [Number(one[0]), one]));
 
 /** The class of a status such as `2xx`; `aborted` if the client left before there was one. */
-function statusClass(status: number): string {
-  return status >= 100 && status < 600 ? `${Math.floor(status / 100)}xx` : 'aborted';
+function statusClass(status: number): (typeof requestClasses)[number] {
+  return classes.get(Math.floor(status / 100)) ?? 'aborted';
 }

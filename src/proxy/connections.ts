@@ -51,8 +51,10 @@ const keepAliveMarginMs = 4000;
  * It does not use undici's Pool. A capped Pool loses one connection for ever with each request that undici refuses
  * synchronously, its queue has no bound, and a queued request cannot leave. A Client is one connection, which
  * reconnects by itself.
+ *
+ * `refused` is called with the host of each request that gets no connection in time, for the metrics.
  */
-export function createConnections(): Connections {
+export function createConnections(refused: (host: string) => void = () => {}): Connections {
   const hosts = new Map<string, HostPool>();
   const retired = new Set<Promise<void>>();
 
@@ -67,7 +69,7 @@ export function createConnections(): Connections {
       const known = hosts.get(host.name);
       if (known?.serves(host, limits) === true) return known;
       if (known !== undefined) retire(known);
-      const pool = new HostPool(host, limits);
+      const pool = new HostPool(host, limits, refused);
       hosts.set(host.name, pool);
       return pool;
     },
@@ -84,6 +86,7 @@ export function createConnections(): Connections {
 class HostPool implements HostConnections {
   readonly #host: BackendHost;
   readonly #limits: BackendLimits;
+  readonly #refused: (host: string) => void;
   readonly #connect: buildConnector.connector;
   readonly #free: Client[] = [];
   /** Each with the user whose share it takes. */
@@ -95,7 +98,8 @@ class HostPool implements HostConnections {
   readonly #waiting = new Map<ConnectionWaiter, NodeJS.Timeout>();
   #closing = false;
 
-  constructor(host: BackendHost, limits: BackendLimits) {
+  constructor(host: BackendHost, limits: BackendLimits, refused: (host: string) => void) {
+    this.#refused = refused;
     this.#host = host;
     this.#limits = limits;
     this.#connect = connectorTo(host, limits);
@@ -127,11 +131,11 @@ class HostPool implements HostConnections {
     } else if (this.#waiting.size < this.#limits.queue && (mayHave || this.#mayWait(waiter)) && !this.#closing) {
       const timer = setTimeout(() => {
         this.#waiting.delete(waiter);
-        waiter.onBusy();
+        this.#refuse(waiter);
       }, this.#limits.queueMs);
       this.#waiting.set(waiter, timer);
     } else {
-      waiter.onBusy();
+      this.#refuse(waiter);
     }
   }
 
@@ -192,6 +196,11 @@ class HostPool implements HostConnections {
       waiter.onBusy();
     }
     await Promise.all([...this.#free.splice(0), ...this.#busy.keys()].map((client) => client.close()));
+  }
+
+  #refuse(waiter: ConnectionWaiter): void {
+    this.#refused(this.#host.name);
+    waiter.onBusy();
   }
 
   #lend(client: Client, waiter: ConnectionWaiter): void {

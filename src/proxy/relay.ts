@@ -54,6 +54,8 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   /** The user whose share of the connections it takes. */
   readonly user: string;
   readonly startedAtMs: number;
+  /** When the head of the last answer came; undefined before. */
+  headAtMs: number | undefined;
   readonly answer: AnswerWriter;
   /** The jar's generation when the request was sent. */
   generation = 0;
@@ -165,10 +167,8 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   end(reason: EndReason): void {
     if (this.#state === 'closed') return;
     this.#pool.forget(this);
-    if (this.upstreamRequest.response.headersSent) {
-      this.upstreamRequest.response.destroy();
-      return;
-    }
+    const { response } = this.upstreamRequest;
+    if (response.headersSent) return void response.destroy();
     this.drop();
     this.#events.sessionEnded(this, reason);
   }
@@ -223,6 +223,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
       if (this.#announcements > maxInformationalHeads) controller.abort(tooManyInformationalHeads());
       return;
     }
+    this.headAtMs = this.#deps.clock.nowMs();
     const upstream = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
     this.#left = upstream.contentLength;
     this.#pending = new PendingVerdict(this.upstreamRequest, upstream);

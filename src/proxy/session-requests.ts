@@ -56,6 +56,8 @@ export interface FinishedRequest {
   /** 0 if the client left before there was a status. */
   readonly status: number;
   readonly durationMs: number;
+  /** Milliseconds until the head of the answer; undefined if there was none. */
+  readonly firstByteMs?: number;
   readonly bytes: number;
   readonly bytesIn: number;
 }
@@ -252,6 +254,7 @@ export function finishedRequest(
     path: pathOf(head.target),
     status: response.headersSent ? response.statusCode : 0,
     durationMs: nowMs - relay.startedAtMs,
+    ...(relay.headAtMs === undefined ? {} : { firstByteMs: relay.headAtMs - relay.startedAtMs }),
     bytes: relay.answer.bytes,
     bytesIn: relay.upload?.bytes ?? 0,
   };

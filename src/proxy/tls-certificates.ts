@@ -31,12 +31,15 @@ export interface TlsCertificates {
   follow(server: Server): void;
   /** Reads these files instead of those before. Logs what is wrong, and keeps the old certificates then. */
   reload(files: readonly CertificateFiles[]): Promise<void>;
+  /** When each certificate in use expires, with its file and the first of its names. */
+  expiries(): Iterable<{ readonly file: string; readonly name: string; readonly validToMs: number }>;
   /** Logs a client that does not speak TLS. */
   notice(error: Error, connection: unknown): void;
   close(): void;
 }
 
 interface LoadedCertificate {
+  readonly file: string;
   readonly cert: string;
   readonly key: string;
   readonly leaf: X509Certificate;
@@ -108,6 +111,8 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
       seen = await fileStampsOf(files);
       await renew();
     },
+    expiries: () =>
+      identities.map(({ file, leaf }) => ({ file, name: nameOf(leaf), validToMs: Date.parse(leaf.validTo) })),
     notice(error, connection) {
       const code = 'code' in error ? error.code : undefined;
       if (code !== 'ERR_SSL_HTTP_REQUEST' && code !== 'ERR_SSL_WRONG_VERSION_NUMBER') return;
@@ -118,12 +123,24 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
   };
 }
 
+/** The first name of a certificate. */
+function nameOf({ subjectAltName, subject }: X509Certificate): string {
+  const named = /(?:DNS|IP Address):([^,]+)/.exec(subjectAltName ?? '') ?? /^CN=(.*)$/m.exec(subject);
+  return named?.[1] ?? '';
+}
+
 async function readIdentities(files: readonly CertificateFiles[]): Promise<readonly LoadedCertificate[]> {
   return Promise.all(
     files.map(async ({ certificateFile, keyFile }) => {
       const [cert, key] = await Promise.all([readPem(certificateFile), readPem(keyFile)]);
       // Throws if the two do not match, as between the two writes of a renewal. The next check finds both.
-      return { cert, key, leaf: new X509Certificate(cert), context: createSecureContext({ cert, key, minVersion }) };
+      return {
+        file: certificateFile,
+        cert,
+        key,
+        leaf: new X509Certificate(cert),
+        context: createSecureContext({ cert, key, minVersion }),
+      };
     }),
   );
 }

@@ -107,6 +107,7 @@ export async function openState(): Promise<StateReplica> {
   });
   await replica.open();
   return {
+    isFollowed: () => replica.isFollowed(),
     states: replica.states,
     active: replica.active,
     overrides: replica.overrides,

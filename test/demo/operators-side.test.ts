@@ -123,7 +123,7 @@ suite('the lines that the demo prints for a second terminal, in their order', { 
 
   test('statistics: sign-ins and requests, by backend', async () => {
     const statistics = await paste('/metrics');
-    assert.match(statistics, /^postern_logins_total\{result="signed-in",backend="a"\} 1$/m);
+    assert.match(statistics, /^postern_logins_total\{result="signed-in",backend="a",webmail="form"\} 1$/m);
     assert.match(statistics, /^postern_requests_total\{backend="b",class="2xx"\} \d+$/m);
   });
 

@@ -43,9 +43,9 @@ describe('a gateway', () => {
 
   it('counts what it does', async () => {
     const text = await (await fetch(`http://127.0.0.1:${running.gateway.ports.operators}/metrics`)).text();
-    assert.match(text, /^postern_logins_total\{result="signed-in",backend="a"\} 1$/m);
+    assert.match(text, /^postern_logins_total\{result="signed-in",backend="a",webmail="form"\} 1$/m);
     assert.match(text, /^postern_requests_total\{backend="b",class="2xx"\} \d+$/m);
-    assert.match(text, /^postern_login_phase_seconds_count\{phase="imap",backend="a"\} 1$/m);
+    assert.match(text, /^postern_login_phase_seconds_count\{phase="imap"\} 2$/m);
     assert.match(text, /^postern_sessions_cached 2$/m);
   });
 

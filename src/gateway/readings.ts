@@ -1,0 +1,139 @@
+import { movePhases } from '../backends/state-values.ts';
+import type { Config } from '../config/config.ts';
+import type { Backend } from '../core/backend.ts';
+import type { HostState } from '../core/placement.ts';
+import { sumOfBackends } from '../core/node-report.ts';
+import { services, states } from '../observe/metric-labels.ts';
+import type { Labels, Readings } from '../observe/exposition.ts';
+import type { BackendLabels } from '../observe/metrics.ts';
+import type { Connections } from '../proxy/connections.ts';
+import type { NodeSessions } from '../sessions/node-sessions.ts';
+import type { ClusterState, ConfigHolder, GatewayNode } from './parts.ts';
+
+type Series = readonly [Labels, number];
+
+/** The backends of a configuration, as the metrics name them. */
+export function* labelsOf({ backends }: Pick<Config, 'backends'>): Iterable<BackendLabels> {
+  for (const { name, driver, hosts } of backends.values())
+    yield { name, webmail: driver, hosts: hosts.map((host) => host.name) };
+}
+
+interface ProcessParts {
+  readonly holder: ConfigHolder;
+  readonly sessions: Pick<NodeSessions, 'counts'>;
+  readonly connections: Pick<Connections, 'stats'>;
+  readonly cluster: Pick<ClusterState, 'state'>;
+  readonly storeUp: () => boolean;
+}
+
+/** What each process of a node reads of itself. Values of several workers are merged. */
+export function processReadings({ holder, sessions, connections, cluster, storeUp }: ProcessParts): Readings {
+  return {
+    postern_sessions_cached: () => sessions.counts().cached,
+    postern_sessions_ends_pending: () => sessions.counts().endingsWaiting,
+    postern_store_up: () => Number(storeUp()),
+    postern_state_store_up: () => Number(cluster.state.isFollowed()),
+    postern_backend_connections: () => connectionSeries(holder.config, connections),
+    *postern_directory_lookups_total() {
+      for (const [source, { hits, misses, stale }] of holder.current.directory.counts()) {
+        yield [{ source, result: 'hit' }, hits];
+        yield [{ source, result: 'miss' }, misses];
+        yield [{ source, result: 'stale' }, stale];
+      }
+    },
+  };
+}
+
+function* connectionSeries({ backends }: Config, connections: Pick<Connections, 'stats'>): Iterable<Series> {
+  const counts = new Map(connections.stats().map(({ host, state, count }) => [`${host} ${state}`, count]));
+  for (const { name: backend, hosts } of backends.values()) {
+    for (const { name: host } of hosts) {
+      for (const state of ['busy', 'waiting']) yield [{ backend, host, state }, counts.get(`${host} ${state}`) ?? 0];
+    }
+  }
+}
+
+interface NodeParts {
+  readonly holder: ConfigHolder;
+  readonly node: Pick<GatewayNode, 'cluster' | 'certificates' | 'reports'>;
+  /** What load balancers are told. */
+  readonly state: () => 'up' | 'drain' | 'down';
+  /** How many processes serve users. */
+  readonly serving: () => number;
+  /** Whether the last reload, or the start, took its configuration over. */
+  readonly isReloadGood: () => boolean;
+}
+
+/** What the first process of a node reads for all of them: the configuration, the state of the cluster, the checks. */
+export function nodeReadings({ holder, node, state, serving, isReloadGood }: NodeParts): Readings {
+  const { cluster } = node;
+  return {
+    postern_config_info: () => [[{ hash: node.reports.own().configHash }, 1]],
+    postern_config_last_reload_successful: () => Number(isReloadGood()),
+    postern_config_last_reload_success_timestamp_seconds: () => node.reports.own().configLoadedAtMs / 1000,
+    postern_clock_offset_seconds: () => inSeconds(node.reports.own().clockSkewMs),
+    postern_node_state: () => oneOf(['up', 'drain', 'down'], state(), {}),
+    postern_workers: () => [
+      [{ state: 'configured' }, holder.config.workers],
+      [{ state: 'serving' }, serving()],
+    ],
+    *postern_backend_state() {
+      for (const backend of holder.config.backends.values())
+        yield* oneOf(states, stateOfBackend(backend, holder.config, cluster), { backend: backend.name });
+    },
+    *postern_host_state() {
+      for (const [backend, host] of hostsOf(holder.config)) {
+        const hostState = cluster.placement.hostState(backend, host);
+        yield [{ backend: backend.name, host: host.name }, states.indexOf(hostState)];
+      }
+    },
+    *postern_host_up() {
+      const reports = cluster.health.reports();
+      for (const [{ name: backend }, { name: host }] of hostsOf(holder.config)) {
+        const report = reports.get(host);
+        for (const service of services) yield [{ backend, host, service }, Number(report?.[service].up ?? true)];
+      }
+    },
+    *postern_active_host() {
+      for (const backend of holder.config.backends.values()) {
+        if (holder.config.serving.get(backend.name)?.arrangement === 'pool') continue;
+        yield [{ backend: backend.name, host: cluster.placement.activeHost(backend).name }, 1];
+      }
+    },
+    async postern_sessions() {
+      const sums = sumOfBackends(await node.reports.read());
+      return [...holder.config.backends.keys()].map((backend) => [{ backend }, sums.get(backend)?.sessions ?? 0]);
+    },
+    *postern_moves() {
+      const counts = new Map<string, number>();
+      for (const { phase } of cluster.state.moves.all().values()) counts.set(phase, (counts.get(phase) ?? 0) + 1);
+      for (const phase of movePhases) yield [{ phase }, counts.get(phase) ?? 0];
+    },
+    postern_opened_mailboxes: () => cluster.support?.opened.all().size ?? 0,
+    *postern_certificate_expiry_timestamp_seconds() {
+      for (const { file, name, validToMs } of node.certificates?.expiries() ?? [])
+        yield [{ file, name }, validToMs / 1000];
+    },
+  };
+}
+
+/** One series for each of the values: 1 for the one that holds. */
+function* oneOf(values: readonly string[], holds: string, labels: Labels): Iterable<Series> {
+  for (const state of values) yield [{ ...labels, state }, Number(state === holds)];
+}
+
+function inSeconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000;
+}
+
+function* hostsOf({ backends }: Config) {
+  for (const backend of backends.values()) for (const host of backend.hosts) yield [backend, host] as const;
+}
+
+/** The state of the host that serves; of a pool, of the host that is off best. */
+function stateOfBackend(backend: Backend, config: Config, { placement }: Pick<ClusterState, 'placement'>): HostState {
+  const isPool = config.serving.get(backend.name)?.arrangement === 'pool';
+  const hosts = isPool ? backend.hosts : [placement.activeHost(backend)];
+  const ranks = hosts.map((host) => states.indexOf(placement.hostState(backend, host)));
+  return states[Math.min(...ranks)] ?? 'DOWN';
+}

@@ -1,0 +1,56 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type MetricRow, processMetrics } from '../src/observe/metric-labels.ts';
+import { metricTable } from '../src/observe/metric-table.ts';
+
+const page = new URL('../docs/metrics.md', import.meta.url);
+
+const head = `# The metrics
+
+<!-- generated from src/observe/metric-table.ts: npm run docs -->
+
+The operators' listener serves them in Prometheus' text format at \`http://127.0.0.1:9090/metrics\`, for all workers of the node as one.
+
+- **Names and labels are stable**: build alerts and dashboards on them. [operate.md](operate.md#what-to-watch) names the most important ones.
+- **Labels come from the configuration** and from fixed lists, never from a client. Each series begins at 0, also after a reload that adds
+  a backend; the series of a removed backend end. A backend with three hosts has fewer than 60 series.
+- **State of the cluster** (backends, hosts, moves, sessions, opened mailboxes) is shown by each node. Take \`max by (backend)\`, not the sum.
+- A metric that cannot be read at a scrape is left out of it, and the others are shown.
+
+`;
+
+/** docs/metrics.md as the table of metrics makes it. */
+export function metricPage(): string {
+  const rows: readonly (readonly [string, MetricRow])[] = Object.entries(metricTable);
+  const metrics = rows
+    .toSorted(([a], [b]) => a.localeCompare(b, 'en'))
+    .map(([name, { type, help, unit, labels = {}, moves }]) => {
+      const values = Object.entries(labels).map(([label, which]) => `\`${label}\`: ${which}`);
+      return line([`\`${name}\``, type, values.join('; '), unit, help, moves]);
+    });
+  const ofProcess = Object.entries(processMetrics).map(([name, help]) => line([`\`${name}\``, help]));
+  return `${head}## Postern
+
+| metric | type | labels | unit | what it tells | moves |
+| --- | --- | --- | --- | --- | --- |
+${metrics.join('')}
+## The processes
+
+Those of Prometheus' library whose names keep to its conventions:
+
+| metric | what it tells |
+| --- | --- |
+${ofProcess.join('')}`;
+}
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
+}
+
+if (import.meta.main) {
+  const wanted = metricPage();
+  if (process.argv[2] === '--write') writeFileSync(page, wanted);
+  else if (readFileSync(page, 'utf8') !== wanted) {
+    process.stderr.write('not what src/observe/metric-table.ts says: docs/metrics.md; run npm run docs\n');
+    process.exitCode = 1;
+  }
+}
