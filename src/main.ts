@@ -1,6 +1,8 @@
 import { createInterface as createLines } from 'node:readline';
 import { createInterface, type Interface } from 'node:readline/promises';
 import type { CommandEnvironment } from './cli/environment.ts';
+import { exitCodes } from './cli/options.ts';
+import { wantsColours } from './cli/output.ts';
 import { runCommand } from './cli/program.ts';
 import { takeNotifySocket } from './cli/service-notices.ts';
 import { defined } from './core/objects.ts';
@@ -18,6 +20,7 @@ const complain = (text: string): void => void process.stderr.write(text);
 const environment: CommandEnvironment = {
   print: (text) => void process.stdout.write(text),
   complain,
+  colours: wantsColours(process.stdout.isTTY, process.env),
   ...(process.stdin.isTTY ? { ask: askPerson } : {}),
   lines: () => createLines({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }),
   ...(process.stderr.isTTY ? { progress: (text) => void process.stderr.write(`\r${text}\u001b[K`) } : {}),
@@ -30,7 +33,10 @@ const environment: CommandEnvironment = {
 
 // `postern lookup … | head` closes the pipe early: nobody reads on, and nothing is wrong.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 70);
+  if (error.code === 'EPIPE') process.exit(0);
+  const why = error.code === 'ENOSPC' ? 'the disk is full' : error.message;
+  complain(`The output could not be written, so it is not whole: ${why}.\n`);
+  process.exit(exitCodes.unavailable);
 });
 
 process.exitCode = await runCommand(process.argv.slice(2), environment);

@@ -24,6 +24,8 @@ import {
   exitCodesHelp,
   type Format,
   formatOption,
+  type ListFormat,
+  listFormatOption,
   withExamples,
 } from './options.ts';
 import { json, table } from './output.ts';
@@ -56,17 +58,19 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
   withFilters(audit.command('list').summary('list matching lines, newest first'))
     .option('--limit <number>', 'show at most this many lines', wholeNumber, 50)
     .addOption(configOption())
-    .addOption(formatOption())
+    .addOption(listFormatOption())
     .action(
       async ({
         config,
         format,
         limit,
         ...wanted
-      }: FilterOptions & { config: string; format: Format; limit: number }) => {
+      }: FilterOptions & { config: string; format: ListFormat; limit: number }) => {
         const { file } = (await load(config)).audit;
-        const lines = await listLines(file, auditFilterFrom(wanted), limit);
-        print(format === 'json' ? json(lines.map(auditJson)) : auditTable(lines));
+        // One more than is shown tells whether there are others.
+        const found = await listLines(file, auditFilterFrom(wanted), limit + 1);
+        const lines = found.slice(0, limit);
+        print(format === 'csv' ? auditCsvText(lines) : auditText(lines, format, found.length > limit));
         end(exitCodes.ok);
       },
     );
@@ -210,8 +214,13 @@ function auditCsv(): LineWriter {
   return { head: auditCsvHead, line: auditCsvRow, foot: () => '' };
 }
 
-/** Makes a table for a terminal. */
-function auditTable(lines: readonly AuditLine[]): string {
+function auditCsvText(lines: readonly AuditLine[]): string {
+  return `${auditCsvHead}${lines.map(auditCsvRow).join('')}`;
+}
+
+/** Makes a table for a terminal, or JSON. */
+function auditText(lines: readonly AuditLine[], format: Format, isCut: boolean): string {
+  if (format === 'json') return json(lines.map(auditJson));
   const rows = lines.map(({ timeMs, event, actor, subject = '-', address = '-', facts = {} }) => [
     isoTime(timeMs),
     event,
@@ -220,7 +229,8 @@ function auditTable(lines: readonly AuditLine[]): string {
     address,
     entryInWords(facts),
   ]);
-  return table(['TIME', 'EVENT', 'ACTOR', 'SUBJECT', 'FROM', 'FACTS'], rows);
+  const note = isCut ? `The newest ${lines.length}; --limit shows more.\n` : '';
+  return `${table(['TIME', 'EVENT', 'ACTOR', 'SUBJECT', 'FROM', 'FACTS'], rows)}${note}`;
 }
 
 function entryInWords(facts: AuditFacts): string {

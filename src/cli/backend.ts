@@ -6,13 +6,13 @@ import {
   configOption,
   type ExitCode,
   exitCodes,
-  type Format,
-  formatOption,
+  type ListFormat,
+  listFormatOption,
   reasonOption,
   reasonWhereNeeded,
   withExamples,
 } from './options.ts';
-import { json, table } from './output.ts';
+import { listText, stateCell } from './output.ts';
 
 interface SetOptions {
   readonly config: string;
@@ -32,13 +32,13 @@ export function addBackend(program: Command, environment: CommandEnvironment, en
     .command('list')
     .summary('list all backends with their hosts, states and health')
     .addOption(configOption())
-    .addOption(formatOption())
-    .action(async ({ config, format }: { config: string; format: Format }) => {
+    .addOption(listFormatOption())
+    .action(async ({ config, format }: { config: string; format: ListFormat }) => {
       const ask = await openApi(config, environment);
       const reply = await ask('GET', '/backends');
       const refused = refusalCode(reply, complain);
       if (refused !== undefined) return end(refused);
-      print(format === 'json' ? json(reply.body) : backendTable(reply.body));
+      print(listText({ ...backendList(reply.body), body: reply.body }, format, environment));
       end(exitCodes.ok);
     });
 
@@ -104,19 +104,19 @@ function splitOnce(text: string, separator: string): readonly [string, string] {
   return at === -1 ? ['en', text] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-function backendTable(body: Readonly<Record<string, unknown>>): string {
+function backendList(body: Readonly<Record<string, unknown>>) {
   const rows = rowsIn(body['backends']).flatMap((backend) =>
     rowsIn(backend['hosts']).map((host) => [
       cell(backend['name']),
       `${cell(host['name'])}${backend['active'] === host['name'] ? ' *' : ''}`,
-      stateOf(backend, host),
+      stateCell(stateOf(backend, host)),
       healthText(host['webmail']),
       healthText(host['imap']),
       cell(host['sessions_here']),
       setReason(host['set'] ?? backend['set']),
     ]),
   );
-  return table(['BACKEND', 'HOST', 'STATE', 'WEBMAIL', 'IMAP', 'SESSIONS HERE', 'REASON'], rows);
+  return { headings: ['BACKEND', 'HOST', 'STATE', 'WEBMAIL', 'IMAP', 'SESSIONS HERE', 'REASON'], rows };
 }
 
 /** The state of a host, with the percentage of users for DRAIN. */

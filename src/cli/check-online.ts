@@ -1,6 +1,6 @@
 import { dialImap, dialWebmail, readWebmail, smallTarget } from '../backends/probes.ts';
 import type { Config } from '../config/config.ts';
-import type { StoreConfig } from '../config/sessions-section.ts';
+import { redisAddress, type StoreConfig } from '../config/sessions-section.ts';
 import type { Backend, BackendHost, BackendLimits, MasterIdentity, TestAccount } from '../core/backend.ts';
 import { explainFailure } from '../core/connection-failure.ts';
 import { type Log, silentLog } from '../core/log.ts';
@@ -9,7 +9,6 @@ import { probeSessions, probeState } from '../gateway/stores.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { RedisSessionStore } from '../sessions/redis-store.ts';
 import { checkServerKeys } from '../sessions/server-keys.ts';
-import { redisAddress } from './output.ts';
 
 /** The result for one server. `warning`: it answers, but something about it will cause trouble. */
 export interface Dialled {

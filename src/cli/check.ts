@@ -8,6 +8,7 @@ import { systemClock } from '../core/clock.ts';
 import { bracketed, formatDuration, isLoopback, type ListenAddress } from '../schema/value-parsers.ts';
 import { checkFiles } from './check-files.ts';
 import { askDirectory } from './check-lookups.ts';
+import { redisAddress } from '../config/sessions-section.ts';
 import type { Dialled } from './check-online.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
@@ -19,7 +20,7 @@ import {
   formatOption,
   withExamples,
 } from './options.ts';
-import { json, redisAddress, table } from './output.ts';
+import { json, table } from './output.ts';
 
 /** `postern check`: whether a configuration is good, and with `--online` whether its servers answer. */
 export function addCheck(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {

@@ -11,6 +11,8 @@ import type { Notify } from './service-notices.ts';
 export interface CommandEnvironment {
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
+  /** Whether what is printed may have colours; no if left out. */
+  readonly colours?: boolean;
   /** Asks the person at the terminal; undefined if there is none. */
   readonly ask?: (question: string) => Promise<string>;
   /** The lines of standard input. */

@@ -7,8 +7,8 @@ import { PosternError } from '../core/error.ts';
 import { silentLog } from '../core/log.ts';
 import { addKey, makeKeysFile, promoteKey, readKeysFile, retireKey } from '../sessions/keys-file.ts';
 import type { CommandEnvironment } from './environment.ts';
-import { configOption, type ExitCode, exitCodes, type Format, formatOption, withExamples } from './options.ts';
-import { json, table } from './output.ts';
+import { configOption, type ExitCode, exitCodes, type ListFormat, listFormatOption, withExamples } from './options.ts';
+import { listText, timeCell } from './output.ts';
 
 /** `postern keys`: the server keys that sign cookies and seal credentials, and their rotation. */
 export function addKeys(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
@@ -87,8 +87,8 @@ function addList(keys: Command, environment: CommandEnvironment, end: (code: Exi
     .command('list')
     .summary('list the keys in the file, and which one seals')
     .addOption(configOption())
-    .addOption(formatOption())
-    .action(async ({ config, format }: { config: string; format: Format }) => {
+    .addOption(listFormatOption())
+    .action(async ({ config, format }: { config: string; format: ListFormat }) => {
       const file = await keysFileOf(config, environment);
       const entries = await readKeysFile(file);
       if (entries === undefined) {
@@ -96,8 +96,9 @@ function addList(keys: Command, environment: CommandEnvironment, end: (code: Exi
         return end(exitCodes.no);
       }
       const rows = entries.map(({ id, state, sinceMs }) => ({ id, state, since: new Date(sinceMs).toISOString() }));
-      const asRows = rows.map(({ id, state, since }) => [id, state, since]);
-      environment.print(format === 'json' ? json(rows) : table(['KEY', 'STATE', 'SINCE'], asRows));
+      const cells = rows.map(({ id, state, since }) => [id, state, timeCell(since)]);
+      const list = { headings: ['KEY', 'STATE', 'SINCE'], rows: cells, body: rows };
+      environment.print(listText(list, format, environment));
       end(exitCodes.ok);
     });
 }

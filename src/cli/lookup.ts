@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/names.ts';
+import { csvRow } from '../core/text.ts';
 import type { CommandEnvironment, OpenDirectory } from './environment.ts';
 import {
   answerCode,
@@ -10,11 +11,11 @@ import {
   type ExitCode,
   exitCodes,
   exitCodesHelp,
-  type Format,
-  formatOption,
+  type ListFormat,
+  listFormatOption,
   withExamples,
 } from './options.ts';
-import { createProgress, json, table } from './output.ts';
+import { createProgress, listText } from './output.ts';
 
 /** The result for one user. `source` is the one that decided, by its position and type. */
 interface LookupRow {
@@ -40,8 +41,8 @@ export function addLookup(program: Command, environment: CommandEnvironment, end
     )
     .argument('<user...>', 'user names, as typed at sign-in; - reads them from standard input, one per line')
     .addOption(configOption())
-    .addOption(formatOption())
-    .action(async (users: string[], { config: file, format }: { config: string; format: Format }) => {
+    .addOption(listFormatOption())
+    .action(async (users: string[], { config: file, format }: { config: string; format: ListFormat }) => {
       const config = await loadConfig(file, { env: environment.env, checksDrivers: true });
       const { buildDirectory } = await environment.loadGateway();
       await using directory = await buildDirectory(config, silentLog);
@@ -52,7 +53,7 @@ export function addLookup(program: Command, environment: CommandEnvironment, end
       if (users.includes('-')) return end(await stream(all, format, environment));
       const found: LookupRow[] = [];
       for await (const one of all) found.push(one);
-      environment.print(format === 'json' ? json(found) : lookupTable(found));
+      environment.print(listText({ headings, rows: found.map(lookupCells), body: found }, format, environment));
       end(worst(found.map(answerCode)));
     });
   withExamples(command, [
@@ -87,23 +88,16 @@ async function lookUp(
   return { ...notFound, answer: 'could-not-ask', why };
 }
 
-function lookupTable(found: readonly LookupRow[]): string {
-  return table(
-    ['USER', 'BACKEND', 'SOURCE', 'CANONICAL USER', 'ANSWER'],
-    found.map(({ typed, backend, source, user, answer, why }) => [
-      typed,
-      backend ?? '-',
-      source ?? '-',
-      user ?? '-',
-      why === undefined ? answer : `${answer}: ${why}`,
-    ]),
-  );
+const headings = ['USER', 'BACKEND', 'SOURCE', 'CANONICAL USER', 'ANSWER'];
+
+function lookupCells({ typed, backend = '-', source = '-', user = '-', answer, why }: LookupRow): readonly string[] {
+  return [typed, backend, source, user, why === undefined ? answer : `${answer}: ${why}`];
 }
 
 /** Prints each result as it comes, so that a million lines need no memory. */
 async function stream(
   all: AsyncIterable<LookupRow>,
-  format: Format,
+  format: ListFormat,
   environment: CommandEnvironment,
 ): Promise<ExitCode> {
   const progress = createProgress(environment, systemClock);
@@ -111,7 +105,7 @@ async function stream(
   let users = 0;
   let waiting = '';
   for await (const found of all) {
-    waiting += format === 'json' ? `${JSON.stringify(found)}\n` : asLine(found);
+    waiting += streamLine(found, format);
     code = worst([code, answerCode(found)]);
     users += 1;
     progress.count(users);
@@ -125,9 +119,11 @@ async function stream(
   return code;
 }
 
-/** User, backend, source, canonical user, answer. A tab in a name can be no part of a user, only of what was typed. */
-function asLine({ typed, backend = '-', source = '-', user = '-', answer, why }: LookupRow): string {
-  const cells = [typed, backend, source, user, why === undefined ? answer : `${answer}: ${why}`];
+/** A line of a stream: an object, a row of CSV, or cells between tabs. A tab can only be part of what was typed. */
+function streamLine(row: LookupRow, format: ListFormat): string {
+  if (format === 'json') return `${JSON.stringify(row)}\n`;
+  const cells = lookupCells(row);
+  if (format === 'csv') return csvRow(cells.map((cell) => (cell === '-' ? '' : cell)));
   return `${cells.map((cell) => cell.replaceAll('\t', ' ')).join('\t')}\n`;
 }
 

@@ -10,6 +10,14 @@ export function configOption(): Option {
   return new Option('-c, --config <file>', 'configuration file').env('POSTERN_CONFIG').default(standardFile);
 }
 
+/** Output formats of lists, which spreadsheets take, too. */
+export type ListFormat = Format | 'csv';
+
+/** `--format table|csv|json`: for people, for spreadsheets, or for programs. */
+export function listFormatOption(): Option {
+  return new Option('--format <format>', 'output format').choices(['table', 'csv', 'json']).default('table');
+}
+
 /** `--format table|json`: for people, or for programs. */
 export function formatOption(): Option {
   return new Option('--format <format>', 'output format').choices(['table', 'json']).default('table');

@@ -5,12 +5,12 @@ import {
   configOption,
   type ExitCode,
   exitCodes,
-  type Format,
-  formatOption,
+  type ListFormat,
+  listFormatOption,
   reasonOption,
   withExamples,
 } from './options.ts';
-import { json, table } from './output.ts';
+import { listText, timeCell } from './output.ts';
 
 /** `postern staff`: who is staff, and their second factors. */
 export function addStaff(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
@@ -28,11 +28,11 @@ export function addStaff(program: Command, environment: CommandEnvironment, end:
     .command('list')
     .summary('list everybody with a role in the configuration or with a second factor')
     .addOption(configOption())
-    .addOption(formatOption())
-    .action(async ({ config, format }: { config: string; format: Format }) => {
+    .addOption(listFormatOption())
+    .action(async ({ config, format }: { config: string; format: ListFormat }) => {
       const ask = await openApi(config, environment);
       const reply = await ask('GET', '/staff');
-      finish(reply, () => (format === 'json' ? json(reply.body) : staffTable(reply.body['staff'])));
+      finish(reply, () => listText({ ...staffList(reply.body['staff']), body: reply.body }, format, environment));
     });
   staff
     .command('enrol')
@@ -72,17 +72,17 @@ function invitation({ user, code, until, console: address }: ApiReply['body']): 
   );
 }
 
-function staffTable(staff: unknown): string {
+function staffList(staff: unknown) {
   const rows = rowsIn(staff).map((one) => [
     cell(one['user']),
-    listText(one['roles']),
-    listText(one['domains']),
+    wordsOf(one['roles']),
+    wordsOf(one['domains']),
     cell(one['second_factor']),
-    cell(one['since']),
+    timeCell(one['since']),
   ]);
-  return table(['STAFF', 'ROLES', 'DOMAINS', 'SECOND FACTOR', 'SINCE'], rows);
+  return { headings: ['STAFF', 'ROLES', 'DOMAINS', 'SECOND FACTOR', 'SINCE'], rows };
 }
 
-function listText(value: unknown): string {
+function wordsOf(value: unknown): string {
   return Array.isArray(value) ? value.join(' ') : '-';
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
+import { systemClock } from '../core/clock.ts';
 import { type ApiReply, type AskApi, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { whyUnread } from './named-arguments.ts';
@@ -7,12 +8,12 @@ import {
   configOption,
   type ExitCode,
   exitCodes,
-  type Format,
-  formatOption,
+  type ListFormat,
+  listFormatOption,
   reasonOption,
   withExamples,
 } from './options.ts';
-import { json, table } from './output.ts';
+import { type Cell, createProgress, listText, timeCell } from './output.ts';
 
 interface MoveOptions {
   readonly config: string;
@@ -76,8 +77,8 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
     .argument('[user]', 'only this user')
     .option('--phase <phase>', 'only moves in this phase, such as failed or waiting')
     .addOption(configOption())
-    .addOption(formatOption())
-    .action(async (name: string | undefined, options: { config: string; format: Format; phase?: string }) => {
+    .addOption(listFormatOption())
+    .action(async (name: string | undefined, options: { config: string; format: ListFormat; phase?: string }) => {
       const ask = await openApi(options.config, environment);
       const query = options.phase === undefined ? '' : `?phase=${encodeURIComponent(options.phase)}`;
       const reply =
@@ -87,7 +88,8 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
       const refused = refusalCode(reply, complain);
       if (refused !== undefined) return end(refused);
       const rows = rowsIn(name === undefined ? reply.body['moves'] : [reply.body['move']]);
-      print(options.format === 'json' ? json(rows) : moveTable(rows));
+      const list = { headings: moveHeadings, rows: rows.map(moveCells), body: rows };
+      print(listText(list, options.format, environment));
       end(exitCodes.ok);
     });
   move
@@ -148,8 +150,10 @@ async function moveAll(
   orders: readonly Order[],
   options: MoveOptions,
   ask: AskApi,
-  { print, complain, signals }: CommandEnvironment,
+  environment: CommandEnvironment,
 ): Promise<ExitCode> {
+  const { print, complain, signals } = environment;
+  const progress = createProgress(environment, systemClock, { total: orders.length });
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort();
   signals.on('SIGINT', interrupt);
@@ -161,12 +165,15 @@ async function moveAll(
       if (interrupted.signal.aborted) break;
       const reply = await moveOne(order, options, ask);
       done += 1;
+      progress.end();
       const refused = refusalCode(reply, (text) => complain(`${order.user}: ${text}`));
       if (refused !== undefined) code = refused;
       else print(`${done}/${orders.length} ${order.user}: ${said(reply)}\n`);
+      progress.count(done);
     }
   } finally {
     signals.off('SIGINT', interrupt);
+    progress.end();
   }
   if (done === orders.length) return code;
   complain(
@@ -197,12 +204,18 @@ function said({ body }: ApiReply): string {
   return `would move ${cell(from)} → ${cell(to)}${hooks.length === 0 ? '' : `, running ${hooks.join(' and ')}`}`;
 }
 
-function moveTable(rows: readonly Readonly<Record<string, unknown>>[]): string {
-  return table(['USER', 'FROM', 'TO', 'PHASE', 'SINCE', 'BY', 'STATUS'], rows.map(moveCells));
-}
+const moveHeadings = ['USER', 'FROM', 'TO', 'PHASE', 'SINCE', 'BY', 'STATUS'];
 
-function moveCells(row: Readonly<Record<string, unknown>>): string[] {
-  return ['user', 'from', 'to', 'phase', 'phase_since', 'by', 'explanation'].map((name) => cell(row[name]));
+function moveCells(row: Readonly<Record<string, unknown>>): readonly Cell[] {
+  const [user = '-', from = '-', to = '-', phase = '-', by = '-', explanation = '-'] = [
+    'user',
+    'from',
+    'to',
+    'phase',
+    'by',
+    'explanation',
+  ].map((name) => cell(row[name]));
+  return [user, from, to, phase, timeCell(row['phase_since']), by, explanation];
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

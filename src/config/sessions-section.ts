@@ -4,6 +4,7 @@ import { defined } from '../core/objects.ts';
 import type { Secret } from '../core/secrets.ts';
 import { arrayOf, atLeastOne, duration, integer, leaf, section, text, time, yesOrNo } from '../schema/scalars.ts';
 import {
+  bracketed,
   parseHostPort,
   parseRedisUrl,
   read,
@@ -250,4 +251,15 @@ export function unsignedAccepted(
       ? 'this time is over, and the key does nothing: remove it'
       : 'sessions and state entries that nobody vouches for count until then: remove it when the upgrade from 0.1.0 is over';
   return { until: isoTime(untilMs), why };
+}
+
+/** Formats the address of a Redis. */
+export function redisAddress(store: StoreConfig & { readonly kind: 'redis' }): string {
+  if ('url' in store) return store.url;
+  if ('cluster' in store) return `cluster ${redisServerList(store.cluster)}`;
+  return `${store.name} of sentinels ${redisServerList(store.sentinels)}`;
+}
+
+function redisServerList(servers: readonly { readonly host: string; readonly port: number }[]): string {
+  return servers.map(({ host, port }) => `${bracketed(host)}:${port}`).join(', ');
 }

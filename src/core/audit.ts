@@ -1,3 +1,5 @@
+import { csvRow } from './text.ts';
+
 /**
  * Events of the audit; docs/audit.md lists each. `impersonation-failed`: an impersonation that was started, or even
  * recorded as opened, failed before anybody saw the mailbox. `impersonation-ended`: it ended otherwise than by its time
@@ -100,21 +102,9 @@ const columns = ['time', 'node', 'event', 'actor', 'subject', 'address', 'facts'
 /** The first row: the names of the columns. */
 export const auditCsvHead = csvRow(columns);
 
-/**
- * Formats a line of the audit as a row of CSV with its line end (RFC 4180). A cell that a spreadsheet would take for a
- * formula gets an apostrophe in front (OWASP, CSV injection): it may hold what a user or a client sent.
- */
+/** Formats a line of the audit as a row of CSV with its line end. */
 export function auditCsvRow(line: AuditLine): string {
   const { timeMs, node, event, actor, subject = '', address = '', facts, chain, sequence } = line;
   const told = facts === undefined ? '' : JSON.stringify(facts);
   return csvRow([new Date(timeMs).toISOString(), node, event, actor, subject, address, told, chain, String(sequence)]);
-}
-
-function csvRow(cells: readonly string[]): string {
-  return `${cells.map(csvCell).join(',')}\r\n`;
-}
-
-function csvCell(text: string): string {
-  const harmless = /^\s*[=+\-@＝＋－＠]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }

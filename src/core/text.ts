@@ -146,6 +146,20 @@ export function quoted(text: string, most?: number): string {
   return JSON.stringify(shortLine(text, most));
 }
 
+/**
+ * Formats a row of CSV with its line end (RFC 4180). A cell that a spreadsheet would take for a formula gets an
+ * apostrophe in front (OWASP, CSV injection): it may hold what a user or a client sent. Numbers are no formulas.
+ */
+export function csvRow(cells: readonly (string | number)[]): string {
+  return `${cells.map(csvCell).join(',')}\r\n`;
+}
+
+function csvCell(text: string | number): string {
+  if (typeof text === 'number') return String(text);
+  const harmless = /^\s*[=+\-@＝＋－＠]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+}
+
 const browsers: readonly (readonly [name: string, mark: RegExp])[] = [
   ['Edge', /\bEdg(?:e|A|iOS)?\//],
   ['Opera', /\bOPR\//],

@@ -171,7 +171,7 @@ class OwnAndOthers implements NodeReports {
 
 /** The reports of the nodes that published one in the last 20 s. Those of other versions may be unreadable. */
 async function readPublished(runScript: RunScript): Promise<readonly NodeReport[]> {
-  const reply = await runScript(readScript, [reportsKey], [`${reportMs}`]);
+  const reply = await runScript(readReportsScript, [reportsKey], [`${reportMs}`]);
   const texts = Array.isArray(reply) ? reply.map(String) : [];
   return texts.map(parseNodeReport).filter((report) => report !== undefined);
 }
@@ -192,7 +192,7 @@ end
 return string.format('%.0f', now)`;
 
 /** KEYS reports. ARGV how long one counts in ms. Returns those that count. */
-const readScript = `${nowInLua}
+const readReportsScript = `${nowInLua}
 local reply = {}
 for _, value in ipairs(redis.call('HVALS', KEYS[1])) do
   local madeAt, report = value:match('^(%d+) (.*)$')

@@ -13,8 +13,8 @@ const goodResults: ReadonlySet<string> = new Set(['signed-in', 'authenticated'])
 const failedResults: ReadonlySet<string> = new Set(['unavailable', 'failed', 'busy']);
 
 /** Positions in the counts of a backend; the durations follow. */
-const at = { ok: 0, refused: 1, failed: 2, requests: 3, errors: 4, durations: 5 } as const;
-const countsLength = at.durations + durationSteps;
+const places = { ok: 0, refused: 1, failed: 2, requests: 3, errors: 4, durations: 5 } as const;
+const countsLength = places.durations + durationSteps;
 
 /** What was counted in a few seconds: by backend, '' for sign-ins of users of none, and alarms by code. */
 export interface TrafficSlice {
@@ -45,21 +45,21 @@ export class Traffic {
 
   requestFinished(backend: string, status: number, durationMs: number): void {
     const counts = this.#of(backend);
-    counts[at.requests] = (counts[at.requests] ?? 0) + 1;
-    if (status >= 500) counts[at.errors] = (counts[at.errors] ?? 0) + 1;
-    const step = at.durations + durationStep(durationMs);
+    counts[places.requests] = (counts[places.requests] ?? 0) + 1;
+    if (status >= 500) counts[places.errors] = (counts[places.errors] ?? 0) + 1;
+    const step = places.durations + durationStep(durationMs);
     counts[step] = (counts[step] ?? 0) + 1;
   }
 
   loginFinished(result: string, backend: string | undefined): void {
     if (result === ignoredResult) return;
     const counts = this.#of(backend ?? '');
-    const place = at[goodResults.has(result) ? 'ok' : failedResults.has(result) ? 'failed' : 'refused'];
+    const place = places[goodResults.has(result) ? 'ok' : failedResults.has(result) ? 'failed' : 'refused'];
     counts[place] = (counts[place] ?? 0) + 1;
   }
 
   alarm(code: string): void {
-    addTo(this.#alarms, code, 1);
+    countMore(this.#alarms, code, 1);
   }
 
   /** Takes out what was counted since the last call, for another process to add. */
@@ -73,7 +73,7 @@ export class Traffic {
   /** Adds what another process has taken. */
   add({ backends, alarms }: TrafficSlice): void {
     for (const [backend, more] of backends) addCounts(this.#of(backend), more);
-    for (const [code, count] of alarms) addTo(this.#alarms, code, count);
+    for (const [code, count] of alarms) countMore(this.#alarms, code, count);
   }
 
   /** Begins the next slice, and forgets the oldest. */
@@ -83,7 +83,7 @@ export class Traffic {
     if (this.#turns % slicesOfSpan === 0) keepLast(this.#hour, new Map(), spansOfHour);
     this.#turns += 1;
     const span = this.#hour.at(-1);
-    if (span !== undefined) for (const [code, count] of alarms) addTo(span, code, count);
+    if (span !== undefined) for (const [code, count] of alarms) countMore(span, code, count);
   }
 
   /** The last minute by backend, up to the last `turn`. */
@@ -102,7 +102,7 @@ export class Traffic {
   /** The alarms of the last hour, up to the last `turn`. */
   lastHour(): ReadonlyMap<string, number> {
     const sums = new Map<string, number>();
-    for (const span of this.#hour) for (const [code, count] of span) addTo(sums, code, count);
+    for (const span of this.#hour) for (const [code, count] of span) countMore(sums, code, count);
     return sums;
   }
 
@@ -128,12 +128,12 @@ export function loginsOf(traffic: Iterable<BackendTraffic>): LoginCounts {
 
 function asTraffic(counts: readonly number[]): BackendTraffic {
   const count = (place: number) => counts[place] ?? 0;
-  const durations = counts.slice(at.durations);
+  const durations = counts.slice(places.durations);
   const p95Ms = quantileMs(durations, 0.95);
   return {
-    logins: { ok: count(at.ok), refused: count(at.refused), failed: count(at.failed) },
-    requests: count(at.requests),
-    errors: count(at.errors),
+    logins: { ok: count(places.ok), refused: count(places.refused), failed: count(places.failed) },
+    requests: count(places.requests),
+    errors: count(places.errors),
     ...(p95Ms === undefined ? {} : { p95Ms }),
     durations: durations.slice(0, durations.findLastIndex((one) => one > 0) + 1),
   };
@@ -143,7 +143,7 @@ function addCounts(sum: number[], more: readonly number[]): void {
   for (const [place, count] of more.entries()) sum[place] = (sum[place] ?? 0) + count;
 }
 
-function addTo(sums: Map<string, number>, key: string, count: number): void {
+function countMore(sums: Map<string, number>, key: string, count: number): void {
   sums.set(key, (sums.get(key) ?? 0) + count);
 }
 

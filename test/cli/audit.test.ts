@@ -119,7 +119,8 @@ describe('postern audit', () => {
     const { out } = await audit('list', '--event', 'backend-state', '--limit', '2');
     const [heading = '', ...rows] = out.trimEnd().split('\n');
     assert.match(heading, /^TIME +EVENT +ACTOR +SUBJECT +FROM +FACTS$/);
-    assert.equal(rows.length, 2);
+    assert.equal(rows.length, 3);
+    assert.equal(rows[2], 'The newest 2; --limit shows more.');
     assert.match(rows[0] ?? '', /^\S+Z +backend-state +test \(socket\) +b +- +state: READY; reason: done$/);
     assert.match((await audit('list', '--since', 'yesterday')).err, /Write a time such as/);
     assert.equal((await audit('list', '--until', '2020-01-01', '--format', 'json')).out, '[]\n');

@@ -33,7 +33,7 @@ test('list shows each key and which one seals, and never a key itself', async (t
   const [entry] = (await readKeysFile(file)) ?? [];
   const { code, out } = await keys('list');
   assert.equal(code, 0);
-  assert.match(out, new RegExp(`^KEY +STATE +SINCE\n${first} +promoted +\\d{4}-`));
+  assert.match(out, new RegExp(`^KEY +STATE +SINCE\n${first} +promoted +(?:now|\\d+ s ago)`));
   const json = await keys('list', '--format', 'json');
   assert.deepEqual(
     JSON.parse(json.out).map((key: { id: string }) => key.id),
