@@ -40,10 +40,18 @@ export interface HealthOptions {
   readonly log: Log;
 }
 
+/** When a service was last checked, and how long its answer took. Milliseconds. */
+export interface LastCheck {
+  readonly atMs: number;
+  readonly tookMs: number;
+}
+
 /** The state of both services of a host. */
 export interface HostReport {
   readonly webmail: HealthReport;
   readonly imap: HealthReport;
+  /** The last check of each service that was answered, well or not; undefined before the first. */
+  readonly checks?: { readonly webmail?: LastCheck; readonly imap?: LastCheck };
 }
 
 /** The health of each host as this node sees it. Hosts that it does not check count as up. */
@@ -83,6 +91,7 @@ interface Watch {
   readonly failures: FailureRow;
   readonly ended: AbortController;
   readonly timers: Map<'webmail' | 'imap', NodeJS.Timeout>;
+  readonly checks: Map<'webmail' | 'imap', LastCheck>;
 }
 
 /**
@@ -170,16 +179,20 @@ class HostChecks implements Health {
     const { watched, ended } = watch;
     const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(watched.settings.timeoutMs)]);
     const health = watch[service];
+    const began = performance.now();
+    const note = () => watch.checks.set(service, { atMs: this.#deps.clock.nowMs(), tookMs: performance.now() - began });
     let changed: boolean;
     try {
       await this.#deps.probes[service === 'webmail' ? 'http' : 'imap'](watched, signal);
       this.#isShort = false;
       this.#deps.checked?.(watched.host.name, service, true);
+      note();
       changed = health.good();
     } catch (error) {
       if (ended.signal.aborted) return;
       if (isOwnShortage(error)) return this.#logShortage(error);
       this.#deps.checked?.(watched.host.name, service, false);
+      note();
       const why = reasonOf(error);
       changed = health.bad(why, signal.aborted ? 'hangs' : undefined);
     }
@@ -216,6 +229,7 @@ class HostChecks implements Health {
       failures: createFailureRow({ fall, clock: this.#deps.clock }),
       ended: new AbortController(),
       timers: new Map(),
+      checks: new Map(),
     };
     this.#watches.set(watched.host.name, watch);
     this.#schedule(watch, 'webmail');
@@ -235,8 +249,12 @@ class HostChecks implements Health {
   }
 
   #reportOf(watch: Watch): HostReport {
-    const { webmail, imap, answers } = watch;
-    return { webmail: (this.#answersWell(watch) ? webmail : answers).report(), imap: imap.report() };
+    const { webmail, imap, answers, checks } = watch;
+    return {
+      webmail: (this.#answersWell(watch) ? webmail : answers).report(),
+      imap: imap.report(),
+      checks: Object.fromEntries(checks),
+    };
   }
 
   /**

@@ -32,7 +32,7 @@ export const supportSection = section({
     .prefault({})
     .describe(
       'The staff, by the names of their own mailboxes: a role, or `{ roles: [support, operator], domains: [example.org] }`. ' +
-        '`support` opens mailboxes, `operator` sees and acts on backends, `auditor` reads the audit.',
+        '`support` opens mailboxes, `operator` sees and acts on backends, sessions and moves, `viewer` sees the same and changes nothing, `auditor` reads the audit.',
     ),
   roles_from_directory: yesOrNo()
     .prefault(false)

@@ -36,10 +36,16 @@ export interface SignInIdentity {
 }
 
 /**
- * Roles of staff. `support` opens mailboxes of users, `operator` sees and changes backends, `auditor` reads the audit.
+ * Roles of staff. `support` opens mailboxes of users, `operator` sees and changes backends, `viewer` sees what operators
+ * see and changes nothing, `auditor` reads the audit.
  */
-export const staffRoles = ['support', 'operator', 'auditor'] as const;
+export const staffRoles = ['support', 'operator', 'viewer', 'auditor'] as const;
 type StaffRole = (typeof staffRoles)[number];
+
+/** Whether one of these roles is the wanted one, or includes it: an operator sees what a viewer sees. */
+export function includesRole(roles: readonly string[], wanted: StaffRole): boolean {
+  return roles.includes(wanted) || (wanted === 'viewer' && roles.includes('operator'));
+}
 
 /** The roles of one member of staff. They come from the configuration or the directory, never from a form. */
 export interface StaffGrant {

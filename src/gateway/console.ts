@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { backendKey } from '../backends/placement.ts';
-import { operatorStates } from '../backends/state-values.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { canonicalUser } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
 import type { SessionStore } from '../core/session.ts';
-import type { ConsoleBackends } from '../http/console/backends.ts';
+import type { GrantOf } from '../http/console/authorisation.ts';
+import { createLiveStreams } from '../http/console/live.ts';
 import type { ConsoleUsers } from '../http/console/users.ts';
 import type { PenaltyRelief } from '../login/penalty-relief.ts';
 import type { RedisConnection } from '../redis/connection.ts';
@@ -20,8 +19,9 @@ import {
 } from '../support/recent-logins.ts';
 import { createRoleOf } from '../support/roles.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
-import { explainHere, lookUpFresh, whyDown } from './explain.ts';
-import type { ClusterState, ConfigHolder, NodeConsole } from './parts.ts';
+import { createConsoleBackendOperations } from './console-operations.ts';
+import { explainHere, lookUpFresh } from './explain.ts';
+import type { ClusterState, ConfigHolder, NodeConsole, NodeReports } from './parts.ts';
 import { scriptsOn } from './stores.ts';
 
 /** Options of openConsole. */
@@ -34,6 +34,7 @@ export interface ConsoleOptions {
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly cluster: ClusterState;
   readonly penalty: PenaltyRelief;
+  readonly reports: Pick<NodeReports, 'read'>;
   readonly holder: ConfigHolder;
   readonly log: Log;
 }
@@ -45,33 +46,38 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
   const opened = new AsyncDisposableStack();
   const clock = systemClock;
   const signIns = opened.use(openSignIns(options));
+  const backends = opened.use(createConsoleBackendOperations(options));
   const notes = opened.use(createRecentLoginNotes(signIns, log));
   const roleOf = createRoleOf({
     settings: () => holder.config.support,
     nameRules: () => holder.config.directory.nameRules,
     lookupFresh: (user, signal) => lookUpFresh(holder.current, user, signal),
   });
+  const staffSessions = createStaffSessions({
+    store,
+    end: (key, reason) => sessions.end(key, reason),
+    keys: () => keys.current(),
+    times: () => holder.config.support,
+    clock,
+    randomBytes,
+    log,
+  });
+  const grantOf: GrantOf = ({ user }, signal) => roleOf(user, signal);
   return {
     parts: {
       roleOf,
+      grantOf,
+      streams: createLiveStreams({ sessions: staffSessions, grantOf, clock }),
       async staffNamed(typed, signal) {
         const parsed = holder.current.parseName(typed);
         if (parsed.kind !== 'ok') return undefined;
         const user = canonicalUser(parsed.name);
         return (await roleOf(user, signal)) === undefined ? undefined : user;
       },
-      sessions: createStaffSessions({
-        store,
-        end: (key, reason) => sessions.end(key, reason),
-        keys: () => keys.current(),
-        times: () => holder.config.support,
-        clock,
-        randomBytes,
-        log,
-      }),
+      sessions: staffSessions,
       factors: cluster.factors,
       users: createUsers(options, signIns),
-      backends: createBackends(options),
+      backends,
       audit,
       refresh: () => cluster.state.refresh(),
       formKeys: () => keys.current().all.map((key) => key.subkey('console form')),
@@ -110,44 +116,5 @@ function createUsers({ holder, cluster, sessions, penalty }: ConsoleOptions, sig
     signIns: (user) => signIns.of(user),
     penalty: async (user) => penalty.stateOf(user, await addressesOf(user)),
     liftPenalty: async (user) => penalty.lift(user, await addressesOf(user)),
-  };
-}
-
-function createBackends({ holder, cluster, heldPerHost }: ConsoleOptions): ConsoleBackends {
-  const { state, placement, health, audit } = cluster;
-  return {
-    all() {
-      const held = heldPerHost();
-      const { config } = holder;
-      return [...config.backends.values()].map((backend) => {
-        const set = state.states.get(backendKey(backend.name));
-        const isPool = config.serving.get(backend.name)?.arrangement === 'pool';
-        const active = placement.activeHost(backend);
-        return {
-          name: backend.name,
-          ...defined({ set }),
-          hosts: backend.hosts.map((host) => {
-            const why = whyDown(health, host.name);
-            return {
-              name: host.name,
-              state: placement.hostState(backend, host),
-              serves: isPool || host === active,
-              sessions: held.get(host.name) ?? 0,
-              ...defined({ why }),
-            };
-          }),
-        };
-      });
-    },
-    async set(name, wanted, reason, { actor, address }) {
-      const backend = holder.current.backendNamed(name);
-      const known = operatorStates.find((one) => one === wanted);
-      if (backend === undefined || known === undefined) return 'unknown';
-      const facts = { state: known, reason };
-      await audit.record({ event: 'backend-state', actor, address, subject: backend.name, facts });
-      const set = { state: known, reason, by: `${actor} (console)`, sinceMs: systemClock.nowMs(), texts: {} };
-      await state.states.set(backendKey(backend.name), set);
-      return 'set';
-    },
   };
 }

@@ -83,7 +83,9 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
   const support =
     cluster.support === undefined
       ? undefined
-      : opened.use((await import('./support.ts')).openSupport(cluster.support, { ...basis, cluster, penalty }));
+      : opened.use(
+          (await import('./support.ts')).openSupport(cluster.support, { ...basis, cluster, penalty, reports }),
+        );
   metrics.watch(processReadings({ ...basis, cluster }));
   opened.defer(holder.onReplace(({ config }) => metrics.follow(labelsOf(config))));
   const silentLogin = createSilentLogin({ homeOf: (name) => holder.current.homeOf(name), clock: systemClock });

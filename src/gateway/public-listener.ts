@@ -173,6 +173,7 @@ export async function openPublicListeners(
       staff?.listener.lastCall();
     },
     async drain(signal) {
+      node.support?.console.parts.streams.close();
       await Promise.all([users.listener.drain(signal), staff?.listener.drain(signal)]);
     },
   };

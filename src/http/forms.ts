@@ -7,34 +7,34 @@ import { ingressOf } from './request-context.ts';
 const maxFormBodyBytes = 8 * 1024;
 
 /**
- * Reads a plain form of at most 8 KiB into `request.body`; anything else is refused at once, with a status.
+ * Reads a plain form of at most 8 KiB, or `maxBytes`, into `request.body`; anything else is refused at once, with a status.
  *
  * Not body-parser: it reads a body to its end before it refuses it. And not `querystring`: it leaves bytes that are no
  * UTF-8 percent-encoded, so that another password than was typed would be tried; URLSearchParams shows them as U+FFFD,
  * which no name and no password may hold.
  */
-export function createFormBody(): RequestHandler {
+export function createFormBody(maxBytes = maxFormBodyBytes): RequestHandler {
   return async (request, _response, next) => {
     // `is`: false means another type, null no body at all.
     const type = request.is('application/x-www-form-urlencoded');
     if (type === false || request.headers['content-encoding'] !== undefined)
       throw formRefusal(415, 'the body is not a form');
     // A server that optimises empty requests gives those no end to wait for.
-    const bytes = type === null ? Buffer.alloc(0) : await readFormBody(request);
+    const bytes = type === null ? Buffer.alloc(0) : await readFormBody(request, maxBytes);
     request.body = new URLSearchParams(bytes.toString('utf8'));
     next();
   };
 }
 
-async function readFormBody(request: IncomingMessage): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > maxFormBodyBytes) throw formRefusal(413, 'the form is too long');
+async function readFormBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw formRefusal(413, 'the form is too long');
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
     request.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
-      if (length <= maxFormBodyBytes) return;
+      if (length <= maxBytes) return;
       request.removeAllListeners('data').pause();
       reject(formRefusal(413, 'the form is too long'));
     });

@@ -24,6 +24,10 @@ type ViewName =
   | 'console-link'
   | 'console-opened'
   | 'console-backends'
+  | 'console-backend-rows'
+  | 'console-backend-strip'
+  | 'console-backend'
+  | 'console-maintenance'
   | 'console-audit'
   | 'console-message';
 

@@ -52,7 +52,11 @@ test('plain HTTP is refused where users come by HTTPS', async (t) => {
 });
 
 for (const [why, more, problem] of [
-  ['a role that does not exist', ', staff: { sam@example.test: boss }', /staff.*write support, operator or auditor/],
+  [
+    'a role that does not exist',
+    ', staff: { sam@example.test: boss }',
+    /staff.*write support, operator, viewer or auditor/,
+  ],
   ['no roles at all', ', staff: { sam@example.test: { roles: [] } }', /roles: is empty: write support/],
   [
     'a name in capitals, which no canonical user has',

@@ -99,9 +99,17 @@ describe('the console of a running gateway', () => {
     await browser.post('/-/users', { user: 'alice@example.test', do: 'lift' });
     assert.match((await browser.get('/-/users?user=alice')).text, /Not slowed down/);
     const state = { backend: 'a', state: 'DRAIN', reason: 'new disks' };
-    assert.equal((await browser.post('/-/backends', state)).status, 303);
-    assert.match((await browser.get('/-/backends')).text, /DRAIN since .*by bob@example\.test \(console\): new disks/);
-    await browser.post('/-/backends', { ...state, state: 'READY' });
+    assert.equal((await browser.post('/-/backend', state)).status, 303);
+    assert.match(
+      (await browser.get('/-/backend?name=a')).text,
+      /DRAIN since .*by bob@example\.test \(console\): new disks/,
+    );
+    const table = (await browser.get('/-/backends')).text;
+    assert.match(table, /<td class="state drain">drain<td>a<td>1<td>/, 'the session of alice counts');
+    assert.match(table, /bob@example\.test \(console\): new disks/);
+    const maintenance = await browser.post('/-/backend', { ...state, state: 'MAINT' });
+    assert.match(maintenance.text, /1 person is signed in there<\/strong>, in 1 session on/);
+    await browser.post('/-/backend', { ...state, state: 'READY' });
     const audit = await browser.get('/-/audit?actor=bob@example.test');
     for (const event of ['staff-enrolled', 'staff-sign-in', 'role-used', 'penalty-lifted', 'backend-state']) {
       assert.match(audit.text, new RegExp(`>${event}</td>`), event);

@@ -13,7 +13,9 @@ import type { StaffGrant } from '../../src/core/identity.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { CanonicalUser, RecordKey } from '../../src/core/names.ts';
 import type { SessionStore } from '../../src/core/session.ts';
+import type { ShownBackend, ShownHost } from '../../src/http/console/backend-table.ts';
 import type { ConsoleBackends } from '../../src/http/console/backends.ts';
+import { createLiveStreams, type LiveStreams } from '../../src/http/console/live.ts';
 import { addConsoleRoutes, type ConsolePagesDeps, createConsolePages } from '../../src/http/console/routes.ts';
 import type { ConsoleUsers } from '../../src/http/console/users.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
@@ -35,6 +37,10 @@ export interface ConsoleFixture extends AsyncDisposable {
   readonly origin: string;
   /** Each route is a method, or ALL, and a path. */
   readonly routes: readonly string[];
+  /** The streams of live pages. */
+  readonly streams: LiveStreams;
+  /** The backends of the site. */
+  backends: readonly ShownBackend[];
   readonly factors: SecondFactors;
   readonly sessions: StaffSessions;
   readonly store: SessionStore;
@@ -80,10 +86,18 @@ export async function startConsole(): Promise<ConsoleFixture> {
     log: silentLog,
   });
   const routes: string[] = [];
+  const streams = createLiveStreams({
+    sessions,
+    grantOf: async ({ user }) => fixture.grants.get(user),
+    clock,
+    everyMs: 50,
+  });
   const fixture: ConsoleFixture = {
     server,
     origin,
     routes,
+    streams,
+    backends: [shownBackend('a', { state: 'DOWN' })],
     factors: node.factors,
     sessions,
     store,
@@ -110,6 +124,11 @@ export async function startConsole(): Promise<ConsoleFixture> {
       if (fixture.away.has('roles')) throw away('directory');
       return fixture.grants.get(user);
     },
+    async grantOf({ user }) {
+      if (fixture.away.has('roles')) throw away('directory');
+      return fixture.grants.get(user);
+    },
+    streams,
     async staffNamed(typed) {
       const user = asUser(typed);
       return fixture.grants.has(user) ? user : undefined;
@@ -221,15 +240,62 @@ function someImpersonation({ done, away: gone }: ConsoleFixture): ConsolePagesDe
   };
 }
 
-function someBackends({ done }: ConsoleFixture): ConsoleBackends {
+function someBackends(fixture: ConsoleFixture): ConsoleBackends {
+  const { done } = fixture;
   return {
-    all: () => [{ name: 'a', hosts: [{ name: 'a', state: 'DOWN', serves: true, sessions: 4, why: 'refused' }] }],
-    async set(name, state, reason, by) {
-      if (name !== 'a' || !['READY', 'DRAIN', 'MAINT'].includes(state)) return 'unknown';
-      done.push(`set ${name} ${state} ${reason} ${by.actor}`);
-      return 'set';
+    all: async () => fixture.backends,
+    peopleOn: async () => ({ sessions: 4, people: 3, isWhole: true }),
+    async set(name, host, { state, reason }, by) {
+      done.push(`set ${host ?? name} ${state} ${reason} ${by.actor}`);
+    },
+    async activate(name, host, reason, by) {
+      done.push(`activate ${host} of ${name} ${reason} ${by.actor}`);
     },
   };
+}
+
+/** A backend of one host, or of two where one stands by. */
+export function shownBackend(
+  name: string,
+  { state = 'READY', hosts = 1, ...more }: Partial<Omit<ShownBackend, 'hosts'>> & { readonly hosts?: 1 | 2 } = {},
+): ShownBackend {
+  const why = state === 'DOWN' ? { why: 'refused' } : {};
+  const host = (hostName: string, serves: boolean): ShownHost => ({
+    name: hostName,
+    state,
+    serves,
+    sessions: 4,
+    webmail: { address: `http://${name}.internal`, up: state !== 'DOWN', ...why, checkedAtMs: Date.now(), tookMs: 3 },
+    imap: { address: `${name}.internal:993`, up: true, checkedAtMs: Date.now(), tookMs: 2 },
+  });
+  return {
+    name: backendName(name),
+    state,
+    driver: 'roundcube',
+    arrangement: 'standby',
+    failover: 'automatic',
+    drainsPartly: false,
+    hosts: [host(name, true), ...(hosts === 2 ? [host(`${name}/2`, false)] : [])],
+    traffic: { sessions: 4, logins: 2, errors: 0, p95Ms: 12 },
+    history: [1, 2, 4],
+    ...more,
+  };
+}
+
+/** Five hundred backends in all states, each with what a row can hold. */
+export function manyBackends(): readonly ShownBackend[] {
+  const texts = { by: 'olga@example.test (console)', reason: 'new disks in the whole rack' };
+  return Array.from({ length: 500 }, (_, index) => {
+    const name = `${index % 2 === 0 ? 'fra-mail' : 'ber-mail'}${String(index).padStart(3, '0')}`;
+    const state = (['READY', 'READY', 'READY', 'DRAIN', 'MAINT', 'DOWN'] as const)[index % 6] ?? 'READY';
+    return shownBackend(name, {
+      hosts: 2,
+      state,
+      ...(state === 'DRAIN' || state === 'MAINT' ? { cause: { ...texts, sinceMs: Date.now() - 3_600_000 } } : {}),
+      traffic: { sessions: 12_000 + index, logins: index, errors: index % 7, p95Ms: 20 + (index % 90) },
+      history: Array.from({ length: 60 }, (_one, at) => 12_000 + ((at * index) % 97)),
+    });
+  });
 }
 
 function away(what: 'audit' | 'directory' | 'store'): PosternError {

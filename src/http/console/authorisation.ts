@@ -1,9 +1,9 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Audit } from '../../core/audit.ts';
 import { PosternError } from '../../core/error.ts';
-import type { StaffGrant } from '../../core/identity.ts';
+import { includesRole, type StaffGrant } from '../../core/identity.ts';
 import type { Log } from '../../core/log.ts';
-import type { RoleOf, StaffMember } from '../../support/roles.ts';
+import type { StaffMember } from '../../support/roles.ts';
 import { staffCookieLine, type StaffSession, type StaffSessions } from '../../support/staff-sessions.ts';
 import { formField, type FormTokens, requestInitiator, seeOther } from '../forms.ts';
 import { goneSignal, ingressOf, newReference } from '../request-context.ts';
@@ -16,6 +16,8 @@ export interface StaffExchange {
   readonly response: Response;
   readonly session: StaffSession;
   readonly staff: StaffMember;
+  /** Who acts, as the audit names them. */
+  readonly actor: string;
   /** The values of the frame around the page. */
   readonly frame: ConsoleFrame;
   /** Aborted when the browser is gone. */
@@ -24,6 +26,11 @@ export interface StaffExchange {
 
 /** Handles an authorised exchange; it always answers. */
 export type StaffHandler = (exchange: StaffExchange) => Promise<void> | void;
+
+/**
+ * The present grant of the owner of a session; undefined without a role. Rejects if the directory could not be asked.
+ */
+export type GrantOf = (session: StaffSession, signal: AbortSignal) => Promise<StaffGrant | undefined>;
 
 /** A page's requirements. Without `role`, any role will do. */
 interface Needs {
@@ -34,7 +41,7 @@ interface Needs {
 /** Dependencies of the console's guard. */
 export interface ConsoleGuardDeps {
   readonly sessions: StaffSessions;
-  readonly roleOf: RoleOf;
+  readonly grantOf: GrantOf;
   readonly audit: Pick<Audit, 'record'>;
   readonly tokens: FormTokens;
   readonly views: Views;
@@ -60,7 +67,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     if (session === undefined) return goTo(response, '/-/login');
     const gone = goneSignal(response);
     await readNews(needs);
-    const grant = await deps.roleOf(session.user, gone);
+    const grant = await deps.grantOf(session, gone);
     const who = { actor: session.user, address: client.address };
     if (grant === undefined) {
       await sessions.end(session, 'kicked');
@@ -78,7 +85,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
       roles: session.step === 'password' ? [] : grant.roles,
       token: tokens.issue(consoleFormBinding(session)),
     };
-    if (needs.role !== undefined && !grant.roles.includes(needs.role)) {
+    if (needs.role !== undefined && !includesRole(grant.roles, needs.role)) {
       await audit.record({ event: 'role-refused', ...who, facts: { path: request.path, why: `not ${needs.role}` } });
       showMessage(views, response, { ...frame, status: 403, title: 'No access' }, roleText(needs.role));
       return undefined;
@@ -87,7 +94,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
       showMessage(views, response, { ...frame, status: 403, title: 'Please try again' }, staleText);
       return undefined;
     }
-    return { request, response, session, staff, frame, gone };
+    return { request, response, session, staff, actor: session.user, frame, gone };
   }
 
   /**

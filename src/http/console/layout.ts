@@ -17,6 +17,8 @@ export interface ConsoleFrame {
 interface ConsolePage extends ConsoleFrame {
   readonly title: string;
   readonly status?: number;
+  /** Whether a script of the page follows a stream of ours. */
+  readonly isLive?: boolean;
 }
 
 type ConsoleView = Extract<Parameters<Views['render']>[0], `console-${string}`>;
@@ -25,11 +27,13 @@ type ConsoleView = Extract<Parameters<Views['render']>[0], `console-${string}`>;
 export function showPage(
   views: Views,
   response: Response,
-  { title, status = 200, ...frame }: ConsolePage,
+  { title, status = 200, isLive = false, ...frame }: ConsolePage,
   [name, values]: readonly [ConsoleView, Readonly<Record<string, unknown>>],
 ): void {
   const locale = views.locales.choose('en', undefined);
   response.status(status).type('html');
+  const policy = response.getHeader('Content-Security-Policy');
+  if (isLive) response.setHeader('Content-Security-Policy', `${String(policy)};connect-src 'self'`);
   response.end(views.render(name, { locale, title }, { ...frame, ...values, time: timeText }));
 }
 

@@ -2,11 +2,13 @@ import type { KeyObject } from 'node:crypto';
 import type { Express } from 'express';
 import type { Audit } from '../../core/audit.ts';
 import type { Clock } from '../../core/clock.ts';
+import { includesRole } from '../../core/identity.ts';
 import { createMethodNotAllowed, createOwnApp, type ErrorPageDeps, type Pages } from '../app.ts';
 import { createFormBody, createFormTokens, seeOther } from '../forms.ts';
 import { createConsoleAudit } from './audit.ts';
 import { type ConsoleGuardDeps, createConsoleGuard, createOwnOriginOnly } from './authorisation.ts';
 import { type ConsoleBackends, createConsoleBackends } from './backends.ts';
+import { createConsoleLive, type LiveStreams } from './live.ts';
 import { type ConsoleLoginDeps, createConsoleLogin } from './login.ts';
 import { createConsoleSignOut } from './logout.ts';
 import { type ConsoleOpenedDeps, createConsoleOpened } from './opened-mailboxes.ts';
@@ -19,6 +21,7 @@ export type ConsolePagesDeps = Omit<
   'tokens'
 > & {
   readonly backends: ConsoleBackends;
+  readonly streams: LiveStreams;
   readonly audit: Audit;
   readonly clock: Clock;
   /** Keys that all nodes share: the first signs forms, all verify. */
@@ -41,9 +44,11 @@ export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   const audit = createConsoleAudit(parts);
   const guard = createConsoleGuard(parts);
   const form = createFormBody();
+  const longForm = createFormBody(64 * 1024);
   const [half, whole] = [{ step: 'password' }, { step: 'second-factor' }] as const;
   const support = { ...whole, role: 'support' } as const;
   const operator = { ...whole, role: 'operator' } as const;
+  const viewer = { ...whole, role: 'viewer' } as const;
   const auditor = { ...whole, role: 'auditor' } as const;
 
   app.use(createOwnOriginOnly());
@@ -64,14 +69,18 @@ export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   app.post('/-/users', form, guard(support, users.submit));
   app.get('/-/opened', guard(support, opened.show));
   app.post('/-/opened', form, guard(support, opened.stop));
-  app.get('/-/backends', guard(operator, backends.show));
-  app.post('/-/backends', form, guard(operator, backends.submit));
+  app.get('/-/backends', guard(viewer, backends.showAll));
+  app.get('/-/backends/live', guard(viewer, createConsoleLive(parts)));
+  app.get('/-/backend', guard(viewer, backends.showOne));
+  app.post('/-/backend', longForm, guard(operator, backends.submit));
   app.get('/-/audit', guard(auditor, audit.show));
   app.get('/-/audit.csv', guard(auditor, audit.export));
 
   app.post('/-/logout', form, createConsoleSignOut(parts));
-  for (const path of ['/', '/-/', '/-/audit', '/-/audit.csv']) app.all(path, createMethodNotAllowed('GET, HEAD'));
-  for (const path of ['/-/login', '/-/factor', '/-/enrol', '/-/users', '/-/opened', '/-/backends']) {
+  for (const path of ['/', '/-/', '/-/audit', '/-/audit.csv', '/-/backends', '/-/backends/live']) {
+    app.all(path, createMethodNotAllowed('GET, HEAD'));
+  }
+  for (const path of ['/-/login', '/-/factor', '/-/enrol', '/-/users', '/-/opened', '/-/backend']) {
     app.all(path, createMethodNotAllowed('GET, HEAD, POST'));
   }
   app.all('/-/logout', createMethodNotAllowed('POST'));
@@ -80,5 +89,5 @@ export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
 /** The first page of a member of staff. */
 function homeOf(roles: readonly string[]): string {
   if (roles.includes('support')) return '/-/users';
-  return roles.includes('operator') ? '/-/backends' : '/-/audit';
+  return includesRole(roles, 'viewer') ? '/-/backends' : '/-/audit';
 }
