@@ -114,7 +114,9 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     opened.use(startProbeLogins(holder, node));
     const metrics = team === undefined ? node.metrics : node.metrics.share();
     const [state, serving] = [() => availability.state(), () => team?.size ?? 1];
-    node.metrics.watch(nodeReadings({ holder, node, state, serving, isReloadGood: () => reload.isLastGood }));
+    node.metrics.watch(
+      nodeReadings({ holder, node, redis: node.redis, state, serving, isReloadGood: () => reload.isLastGood }),
+    );
     operators = await openForOperators({ holder, node, availability, metrics }, opened);
   } else node.metrics.share();
   if (config.directoryService !== undefined && team === undefined) {

@@ -1,3 +1,5 @@
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Audit, AuditEvent } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageFrom, PosternError } from '../core/error.ts';
@@ -35,6 +37,8 @@ interface WrittenEvent {
 export interface OwnAudit extends Audit, AsyncDisposable {
   /** Checks whether the file can be written, and logs if not, or if it ends in mid-line. Never rejects. */
   open(): Promise<void>;
+  /** Whether the last line was written, the file can be opened, and its disk has room. */
+  isWritable(): Promise<boolean>;
 }
 
 interface Waiting {
@@ -63,6 +67,7 @@ class ChainedAudit implements OwnAudit {
   #sequence = 0;
   #previous: string | undefined;
   #writing: Promise<void> | undefined;
+  #hasFailed = false;
 
   constructor(deps: AuditOptions) {
     this.#deps = deps;
@@ -79,11 +84,17 @@ class ChainedAudit implements OwnAudit {
     }
   }
 
+  async isWritable(): Promise<boolean> {
+    return !this.#hasFailed && (await this.#withinTime(hasRoom(this.#deps.file)).catch(() => false));
+  }
+
   async record(event: AuditEvent): Promise<void> {
     try {
       await this.#withinTime(this.#enqueue(event));
+      this.#hasFailed = false;
       this.#deps.log.info('audit', { audited: event });
     } catch (error) {
+      this.#hasFailed = true;
       this.#deps.log.error('audit-line-not-written', { code: 'ERR_AUDIT_UNAVAILABLE', err: error, audited: event });
       throw error;
     }
@@ -160,6 +171,15 @@ class ChainedAudit implements OwnAudit {
     });
     return promise;
   }
+}
+
+/** Whether a line could be appended to a file. */
+async function hasRoom(file: string): Promise<boolean> {
+  const { failure } = await appendLines(file, []);
+  if (failure !== undefined) return false;
+  const { bavail, blocks } = await statfs(dirname(file));
+  // Some file systems count no blocks.
+  return bavail > 0 || blocks === 0;
 }
 
 function auditUnavailable(file: string, cause: unknown): PosternError {

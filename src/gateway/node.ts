@@ -77,7 +77,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
         ? createMemoryPenaltyNames(systemClock)
         : createRedisPenaltyNames(scriptsOn(redis), () => keys.current(), systemClock),
     isExempt: (address) => holder.current.isExempt(address),
-    wait: systemWait,
+    wait: metrics.countedWait(systemWait),
     log,
   });
   const support =
@@ -105,6 +105,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     metrics,
     proxyProtocol: basis.proxyProtocol,
     certificates: basis.certificates,
+    redis,
     silentLogin: countedSilentLogin(silentLogin, metrics),
     penalties: penalty,
     storeUp: basis.storeUp,

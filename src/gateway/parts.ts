@@ -1,4 +1,5 @@
 import type { StoreStanding } from '../admin/api-status.ts';
+import type { OwnAudit } from '../audit/audit.ts';
 import type { Health } from '../backends/health.ts';
 import type { HomeChanges } from '../backends/home-changes.ts';
 import type { Moves } from '../backends/moves.ts';
@@ -43,6 +44,7 @@ import type { ProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
 import type { RequestRules } from '../proxy/routing.ts';
 import type { BackendRoute } from '../proxy/session-requests.ts';
 import type { TlsCertificates } from '../proxy/tls-certificates.ts';
+import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import type { MailboxExpiry, OpenedMailbox } from '../support/mailbox-expiry.ts';
@@ -174,6 +176,8 @@ export interface GatewayNode extends AsyncDisposable {
   readonly proxyProtocol: ProxyProtocol;
   /** Certificates of the public listener; undefined if it speaks plain HTTP. */
   readonly certificates: TlsCertificates | undefined;
+  /** The connection of the sessions; undefined with the embedded store. */
+  readonly redis: RedisConnection | undefined;
   readonly silentLogin: SilentLogin;
   /** The penalties of all nodes, for operators. */
   readonly penalties: PenaltyRelief;
@@ -192,7 +196,7 @@ export interface GatewayNode extends AsyncDisposable {
 
 /** The homes of users and the states of their servers: opened once, kept over every reload. */
 export interface ClusterState extends AsyncDisposable {
-  readonly audit: Audit;
+  readonly audit: Audit & Pick<OwnAudit, 'isWritable'>;
   readonly state: StateReplica;
   /** Undefined if the configuration has no support. */
   readonly support: SupportTables | undefined;

@@ -7,8 +7,13 @@ import { services, states } from '../observe/metric-labels.ts';
 import type { Labels, Readings } from '../observe/exposition.ts';
 import type { BackendLabels } from '../observe/metrics.ts';
 import type { Connections } from '../proxy/connections.ts';
+import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ClusterState, ConfigHolder, GatewayNode } from './parts.ts';
+
+/** Penalties are counted one by one in Redis: under an attack there are thousands. */
+const penaltiesEveryMs = 30_000;
+const penaltiesMost = 1_000;
 
 type Series = readonly [Labels, number];
 
@@ -22,17 +27,29 @@ interface ProcessParts {
   readonly holder: ConfigHolder;
   readonly sessions: Pick<NodeSessions, 'counts'>;
   readonly connections: Pick<Connections, 'stats'>;
-  readonly cluster: Pick<ClusterState, 'state'>;
+  readonly cluster: Pick<ClusterState, 'state' | 'audit'>;
   readonly storeUp: () => boolean;
+  readonly redis: RedisFacts | undefined;
 }
 
+/** The connection of the sessions; undefined with the embedded store. */
+type RedisFacts = Pick<RedisConnection, 'isReady' | 'lagMs' | 'role'>;
+
 /** What each process of a node reads of itself. Values of several workers are merged. */
-export function processReadings({ holder, sessions, connections, cluster, storeUp }: ProcessParts): Readings {
+export function processReadings({ holder, sessions, connections, cluster, storeUp, redis }: ProcessParts): Readings {
   return {
     postern_sessions_cached: () => sessions.counts().cached,
     postern_sessions_ends_pending: () => sessions.counts().endingsWaiting,
     postern_store_up: () => Number(storeUp()),
     postern_state_store_up: () => Number(cluster.state.isFollowed()),
+    postern_audit_writable: async () => Number(await cluster.audit.isWritable()),
+    ...(redis === undefined
+      ? {}
+      : {
+          postern_redis_connected: () => Number(redis.isReady()),
+          postern_invalidations_followed: () => Number(sessions.counts().isTold),
+          postern_invalidation_lag_seconds: async () => inSeconds(await redis.lagMs()),
+        }),
     postern_backend_connections: () => connectionSeries(holder.config, connections),
     *postern_directory_lookups_total() {
       for (const [source, { hits, misses, stale }] of holder.current.directory.counts()) {
@@ -55,7 +72,8 @@ function* connectionSeries({ backends }: Config, connections: Pick<Connections, 
 
 interface NodeParts {
   readonly holder: ConfigHolder;
-  readonly node: Pick<GatewayNode, 'cluster' | 'certificates' | 'reports'>;
+  readonly node: Pick<GatewayNode, 'cluster' | 'certificates' | 'reports' | 'penalties'>;
+  readonly redis: RedisFacts | undefined;
   /** What load balancers are told. */
   readonly state: () => 'up' | 'drain' | 'down';
   /** How many processes serve users. */
@@ -65,21 +83,21 @@ interface NodeParts {
 }
 
 /** What the first process of a node reads for all of them: the configuration, the state of the cluster, the checks. */
-export function nodeReadings({ holder, node, state, serving, isReloadGood }: NodeParts): Readings {
+export function nodeReadings({ holder, node, redis, state, serving, isReloadGood }: NodeParts): Readings {
   const { cluster } = node;
   return {
     postern_config_info: () => [[{ hash: node.reports.own().configHash }, 1]],
     postern_config_last_reload_successful: () => Number(isReloadGood()),
     postern_config_last_reload_success_timestamp_seconds: () => node.reports.own().configLoadedAtMs / 1000,
     postern_clock_offset_seconds: () => inSeconds(node.reports.own().clockSkewMs),
-    postern_node_state: () => oneOf(['up', 'drain', 'down'], state(), {}),
+    postern_node_state: () => onlyOne('state', ['up', 'drain', 'down'], state()),
     postern_workers: () => [
       [{ state: 'configured' }, holder.config.workers],
       [{ state: 'serving' }, serving()],
     ],
     *postern_backend_state() {
       for (const backend of holder.config.backends.values())
-        yield* oneOf(states, stateOfBackend(backend, holder.config, cluster), { backend: backend.name });
+        yield* onlyOne('state', states, stateOfBackend(backend, holder.config, cluster), { backend: backend.name });
     },
     *postern_host_state() {
       for (const [backend, host] of hostsOf(holder.config)) {
@@ -104,6 +122,18 @@ export function nodeReadings({ holder, node, state, serving, isReloadGood }: Nod
       const sums = sumOfBackends(await node.reports.read());
       return [...holder.config.backends.keys()].map((backend) => [{ backend }, sums.get(backend)?.sessions ?? 0]);
     },
+    postern_penalties: sampled(penaltiesEveryMs, async () => {
+      const { penalties } = await node.penalties.list({}, penaltiesMost);
+      return ['user-network', 'user', 'network'].map((kind) => [
+        { kind },
+        penalties.filter((one) => one.kind === kind).length,
+      ]);
+    }),
+    ...(redis === undefined
+      ? {}
+      : {
+          postern_redis_role: async () => onlyOne('role', ['master', 'replica', 'unknown'], await redis.role()),
+        }),
     *postern_moves() {
       const counts = new Map<string, number>();
       for (const { phase } of cluster.state.moves.all().values()) counts.set(phase, (counts.get(phase) ?? 0) + 1);
@@ -118,8 +148,22 @@ export function nodeReadings({ holder, node, state, serving, isReloadGood }: Nod
 }
 
 /** One series for each of the values: 1 for the one that holds. */
-function* oneOf(values: readonly string[], holds: string, labels: Labels): Iterable<Series> {
-  for (const state of values) yield [{ ...labels, state }, Number(state === holds)];
+function* onlyOne(label: string, values: readonly string[], holds: string, labels: Labels = {}): Iterable<Series> {
+  for (const value of values) yield [{ ...labels, [label]: value }, Number(value === holds)];
+}
+
+/** Reads a value that is dear to read at most this often. */
+function sampled(everyMs: number, read: () => Promise<readonly Series[]>): () => Promise<readonly Series[]> {
+  let last: Promise<readonly Series[]> | undefined;
+  let readAtMs = 0;
+  return () => {
+    const nowMs = performance.now();
+    if (last === undefined || nowMs - readAtMs >= everyMs) {
+      readAtMs = nowMs;
+      last = read();
+    }
+    return last;
+  };
 }
 
 function inSeconds(ms: number | undefined): number | undefined {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createAnchors } from '../audit/anchors.ts';
-import { createAudit } from '../audit/audit.ts';
+import { createAudit, type OwnAudit } from '../audit/audit.ts';
 import type { AuditKey } from '../audit/line.ts';
 import { createSyslogCopy } from '../audit/syslog.ts';
 import { createRedisStateStore } from '../backends/redis-state-store.ts';
@@ -168,7 +168,7 @@ export async function openAudit({
   keys,
   log,
   ...options
-}: OpenAuditOptions): Promise<Audit & AsyncDisposable> {
+}: OpenAuditOptions): Promise<Omit<OwnAudit, 'open'>> {
   const { file } = config.audit;
   const node = hostname();
   const opened = new AsyncDisposableStack();
@@ -195,6 +195,7 @@ export async function openAudit({
   return {
     record: (event) => audit.record(event),
     list: (filter, limit) => audit.list(filter, limit),
+    isWritable: () => audit.isWritable(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

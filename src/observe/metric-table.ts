@@ -15,6 +15,8 @@ import {
 const backend = 'name of a backend';
 const host = 'name of a host';
 const read = 'read at each scrape';
+/** 1 for yes, 0 for no. */
+const yesOrNo = { type: 'gauge', unit: '1 or 0' } as const;
 const perLogin = 'each `login` line of the log';
 
 /**
@@ -38,9 +40,8 @@ export const metricTable = {
     moves: '`config-reloaded`',
   },
   postern_config_last_reload_successful: {
-    type: 'gauge',
+    ...yesOrNo,
     help: '1 if the last reload, or the start, took the configuration over; 0 if it was refused and the old one stays.',
-    unit: '1 or 0',
     moves: '`config-reloaded`, `config-refused`, `config-not-read`, `config-partly-active`',
   },
   postern_config_last_reload_success_timestamp_seconds: {
@@ -50,9 +51,8 @@ export const metricTable = {
     moves: '`config-reloaded`',
   },
   postern_node_state: {
-    type: 'gauge',
+    ...yesOrNo,
     help: '1 for what load balancers are told of this node: up, drain (it takes nothing new), or down.',
-    unit: '1 or 0',
     labels: { state: either(['up', 'drain', 'down']) },
     moves: '`ready`, `draining`, `postern node drain` and `ready`',
   },
@@ -70,9 +70,8 @@ export const metricTable = {
     moves: read,
   },
   postern_backend_state: {
-    type: 'gauge',
+    ...yesOrNo,
     help: '1 for the state of a backend, by operators and checks; a pool is as well off as its best host.',
-    unit: '1 or 0',
     labels: { backend, state: either(states) },
     moves: '`host-down`, `host-up`, `failover`, `postern backend`',
   },
@@ -84,9 +83,8 @@ export const metricTable = {
     moves: '`host-down`, `host-up`, `postern backend`',
   },
   postern_host_up: {
-    type: 'gauge',
+    ...yesOrNo,
     help: '1 while the checks and real requests find a service of a host up, else 0. Operators do not change it.',
-    unit: '1 or 0',
     labels: { backend, host, service: either(services) },
     moves: '`host-down`, `host-up`',
   },
@@ -200,9 +198,16 @@ export const metricTable = {
     labels: { backend, result: either(silentResults) },
     moves: 'each silent sign-in',
   },
+  postern_penalties: {
+    type: 'gauge',
+    help: 'Penalties in force in the whole cluster, by whom they delay; counted at most every 30 s, and to 1000 at most.',
+    unit: 'penalties',
+    labels: { kind: either(['user-network', 'user', 'network']) },
+    moves: 'each wrong password, and `postern penalty lift`',
+  },
   postern_penalties_waiting: {
     type: 'gauge',
-    help: 'Sign-ins and Basic clients that wait out a penalty now.',
+    help: 'Sign-ins and Basic clients that wait out a penalty now, or for the verdicts on others of their network.',
     unit: 'sign-ins',
     moves: read,
   },
@@ -264,9 +269,8 @@ export const metricTable = {
     moves: read,
   },
   postern_audit_writable: {
-    type: 'gauge',
+    ...yesOrNo,
     help: '1 if the last line of the audit was written, its file can be opened and its disk has room, else 0.',
-    unit: '1 or 0',
     moves: '`audit-unavailable`, `audit-line-not-written`, and read at each scrape',
     merge: 'min',
   },
@@ -284,9 +288,8 @@ export const metricTable = {
     moves: '`certificate-in-use`, `certificate-expired`',
   },
   postern_store_up: {
-    type: 'gauge',
+    ...yesOrNo,
     help: '1 while the session store answers, else 0.',
-    unit: '1 or 0',
     moves: 'each command to the store',
     merge: 'min',
   },
@@ -299,30 +302,26 @@ export const metricTable = {
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5],
   },
   postern_state_store_up: {
-    type: 'gauge',
+    ...yesOrNo,
     help: '1 while states, moves and overrides of other nodes can be read, else 0: then the last known ones stay in force.',
-    unit: '1 or 0',
     moves: '`state-store-down`, `state-store-up`',
     merge: 'min',
   },
   postern_redis_connected: {
-    type: 'gauge',
+    ...yesOrNo,
     help: '1 while the connection to the Redis of the sessions stands, else 0; absent with the embedded store.',
-    unit: '1 or 0',
     moves: '`redis-down`, `redis-up`',
     merge: 'min',
   },
   postern_redis_role: {
-    type: 'gauge',
-    help: '1 for the role of the Redis of the sessions: master, replica, or unknown (it is away, or does not tell this user).',
-    unit: '1 or 0',
+    ...yesOrNo,
+    help: '1 for the role of the Redis of the sessions: master, replica, or unknown (it is away); absent with the embedded store.',
     labels: { role: either(['master', 'replica', 'unknown']) },
     moves: read,
   },
   postern_invalidations_followed: {
-    type: 'gauge',
+    ...yesOrNo,
     help: '1 while Redis pushes changes of sessions to this node; 0 while it may miss some and must ask before each use.',
-    unit: '1 or 0',
     moves: '`redis-down`, `redis-untracked`',
     merge: 'min',
   },

@@ -49,12 +49,14 @@ export class Metrics {
   readonly #backends = new Map<string, BackendLabels>();
   readonly #backendOfHost = new Map<string, string>();
   #loginsInProgress = 0;
+  #waiting = 0;
 
   constructor({ version, commit, node }: Build) {
     registerProcessMetrics(this.#registry);
     this.watch({
       postern_build_info: () => [[{ version, commit, node }, 1]],
       postern_logins_in_progress: () => this.#loginsInProgress,
+      postern_penalties_waiting: () => this.#waiting,
     });
   }
 
@@ -108,6 +110,18 @@ export class Metrics {
         return await login(...args);
       } finally {
         this.#loginsInProgress -= 1;
+      }
+    };
+  }
+
+  /** Makes the waits of the penalty count while they last. */
+  countedWait<Args extends unknown[]>(wait: (...args: Args) => Promise<void>): (...args: Args) => Promise<void> {
+    return async (...args) => {
+      this.#waiting += 1;
+      try {
+        await wait(...args);
+      } finally {
+        this.#waiting -= 1;
       }
     };
   }

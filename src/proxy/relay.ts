@@ -167,8 +167,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   end(reason: EndReason): void {
     if (this.#state === 'closed') return;
     this.#pool.forget(this);
-    const { response } = this.upstreamRequest;
-    if (response.headersSent) return void response.destroy();
+    if (this.upstreamRequest.response.headersSent) return void this.upstreamRequest.response.destroy();
     this.drop();
     this.#events.sessionEnded(this, reason);
   }

@@ -27,6 +27,14 @@ const tryAgainMs = 10;
 /** How long a refusal is not logged again. */
 const refusalQuietMs = 60_000;
 
+const echoKeptMs = 1_000;
+/** Any key: a Cluster asks the server that has it. */
+const roleKey = 'ps:h:{role}';
+/** A script, because the clients of the three topologies have it alike. An empty text if the ACL allows no INFO. */
+const roleScript = `
+local said = redis.pcall('INFO', 'replication')
+return type(said) == 'string' and string.match(said, 'role:(%a+)') or ''`;
+
 /** A connection that heals itself, and whose commands always settle. */
 export interface RedisConnection {
   /** For libraries that take a node-redis client. Their commands have no deadline of their own. */
@@ -38,6 +46,10 @@ export interface RedisConnection {
   onReady(listener: () => void): void;
   /** Resolves when the first connection stands, or after a second without one: the connection goes on trying. */
   open(signal: AbortSignal): Promise<void>;
+  /** Milliseconds until a change was reported here; undefined if none is reported in time. For the metrics. */
+  lagMs(): Promise<number | undefined>;
+  /** The role of the server; `unknown` if it does not say. For the metrics. */
+  role(): Promise<'master' | 'replica' | 'unknown'>;
   /** Gives up a connection that does not answer, and dials again after a growing pause. */
   renew(): void;
   close(): void;
@@ -108,6 +120,26 @@ class HealingConnection implements RedisConnection {
       deadline.addEventListener('abort', () => resolve(), { once: true });
     });
     await Promise.race([this.#dial(), gaveUp]);
+  }
+
+  async lagMs(): Promise<number | undefined> {
+    const { tap } = this.#options;
+    if (tap?.isWatching !== true || !this.isReady()) return undefined;
+    const startedAt = performance.now();
+    const change = (key: string) => this.#link.client.set(key, '', { expiration: { type: 'PX', value: echoKeptMs } });
+    try {
+      await tap.echo(change, AbortSignal.timeout(commandTimeoutMs));
+      return performance.now() - startedAt;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async role(): Promise<'master' | 'replica' | 'unknown'> {
+    if (!this.isReady()) return 'unknown';
+    const ask = () => this.#link.client.eval(roleScript, { keys: [roleKey] });
+    const said = await withinCommandTimeout(ask).catch(() => undefined);
+    return said === 'master' ? 'master' : said === 'slave' ? 'replica' : 'unknown';
   }
 
   renew(): void {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { BasicPooledClientSideCache, createClient, createCluster, createSentinel } from '@redis/client';
 import { defined } from '../core/objects.ts';
 import type { Secret } from '../core/secrets.ts';
@@ -219,6 +220,8 @@ export class InvalidationTap extends BasicPooledClientSideCache {
   readonly #prefixes: readonly string[];
   readonly #listener: TapListener;
   #isWatching = true;
+  /** Keys whose next change somebody waits for. */
+  readonly #awaited = new Map<string, () => void>();
 
   constructor(prefixes: readonly string[], listener: TapListener) {
     super();
@@ -247,9 +250,25 @@ export class InvalidationTap extends BasicPooledClientSideCache {
     return ['CLIENT', 'TRACKING', 'ON', 'BCAST', ...this.#prefixes.flatMap((prefix) => ['PREFIX', prefix])];
   }
 
+  /** Changes a key of its own by `change`. Resolves when that is reported; rejects with the change, or with the signal. */
+  async echo(change: (key: string) => Promise<unknown>, signal: AbortSignal): Promise<void> {
+    const key = `${this.#prefixes[0]}{echo}${randomUUID()}`;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    this.#awaited.set(key, resolve);
+    try {
+      await Promise.all([change(key), promise]);
+    } finally {
+      this.#awaited.delete(key);
+    }
+  }
+
   override invalidate(key: Parameters<BasicPooledClientSideCache['invalidate']>[0]): void {
-    if (key === null) this.#listener.gap();
-    else this.#listener.invalidated(key.toString());
+    if (key === null) return this.#listener.gap();
+    const name = key.toString();
+    const resolve = this.#awaited.get(name);
+    if (resolve === undefined) this.#listener.invalidated(name);
+    else resolve();
   }
 
   override onError(): void {

@@ -173,8 +173,19 @@ export class SessionCache {
   }
 
   /** Figures for the metrics. */
-  counts(): { readonly cached: number; readonly attached: number; readonly endingsWaiting: number } {
-    return { cached: this.#sessions.byKey.size, attached: this.#attached.size, endingsWaiting: this.#endings.queued };
+  counts(): {
+    readonly cached: number;
+    readonly attached: number;
+    readonly endingsWaiting: number;
+    /** Whether the store tells of all changes. */
+    readonly isTold: boolean;
+  } {
+    return {
+      cached: this.#sessions.byKey.size,
+      attached: this.#attached.size,
+      endingsWaiting: this.#endings.queued,
+      isTold: !this.#storeIsAway,
+    };
   }
 
   /** Ends sessions whose time is over, reads doubtful ones again, and writes the changes that are due. */
