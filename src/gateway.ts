@@ -120,7 +120,8 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     operators = await openForOperators({ holder, node, availability, metrics }, opened);
   } else node.metrics.share();
   if (config.directoryService !== undefined && team === undefined) {
-    await openDirectoryService(config.directoryService, { holder, metrics: node.metrics, log }, opened);
+    const { metrics, parts } = node;
+    await openDirectoryService(config.directoryService, { holder, metrics, ...parts }, opened);
   }
   const listeners =
     team === undefined

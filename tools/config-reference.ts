@@ -253,6 +253,7 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
   ['include', 'include: backends.d/*.yaml'],
   ['requests', 'requests: { header_size: 24 KiB, drop_headers: [X-Department] }'],
   ['log', 'log: { level: info, requests: 0.01 }'],
+  ['statistics', 'statistics: { retention: 800d, flush_interval: 30s }'],
   ['shutdown', 'shutdown: { delay: 10s, deadline: 2 min }'],
 ]);
 

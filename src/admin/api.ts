@@ -11,6 +11,7 @@ import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
 import { type ApiDirectoryDeps, type ApiNodeDeps, directoryRoutes, nodeRoutes } from './api-node.ts';
 import { type ApiSessionsDeps, sessionRoutes } from './api-sessions.ts';
 import { type ApiStaffDeps, staffRoutes } from './api-staff.ts';
+import { type ApiStatisticsDeps, statisticsRoutes } from './api-statistics.ts';
 import { type ApiStatusDeps, statusRoutes } from './api-status.ts';
 
 type ApiParts = ApiAuditDeps &
@@ -20,6 +21,7 @@ type ApiParts = ApiAuditDeps &
   ApiSessionsDeps &
   ApiMovesDeps &
   ApiStaffDeps &
+  ApiStatisticsDeps &
   ApiStatusDeps;
 
 /** Dependencies of the operators' API: those of all its groups of operations. */
@@ -45,6 +47,7 @@ export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
     ...directoryRoutes(deps),
     ...moveRoutes(deps),
     ...staffRoutes(deps),
+    ...statisticsRoutes(deps),
     ...auditRoutes(deps),
     ...nodeRoutes(deps),
     ...statusRoutes(deps),

@@ -12,6 +12,7 @@ import { addLookup } from './lookup.ts';
 import type { ExitCode } from './options.ts';
 import { addSessions } from './sessions.ts';
 import { addStaff } from './staff.ts';
+import { addStatistics } from './statistics.ts';
 import { addMoves } from './user-move.ts';
 
 /** Gives the program a command. */
@@ -29,6 +30,7 @@ export const otherCommands: readonly AddCommand[] = [
   addMoves,
   addSessions,
   addDrain,
+  addStatistics,
   addAudit,
   addStaff,
   addCompletion,

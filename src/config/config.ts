@@ -14,7 +14,14 @@ import {
   trustedProxiesSection,
 } from './listener-sections.ts';
 import { loginSection } from './login-section.ts';
-import { auditSection, logSection, requestsSection, shutdownSection, workersSection } from './node-sections.ts';
+import {
+  auditSection,
+  logSection,
+  requestsSection,
+  shutdownSection,
+  statisticsSection,
+  workersSection,
+} from './node-sections.ts';
 import { certificates, type ReferencedFiles } from './referenced-files.ts';
 import { movesSection, sessionsSection, stateSection } from './sessions-section.ts';
 import { supportSection } from './support-section.ts';
@@ -46,6 +53,7 @@ export function configShape(referenced: ReferencedFiles) {
     include: includeSection,
     requests: requestsSection,
     log: logSection,
+    statistics: statisticsSection,
     shutdown: shutdownSection,
   };
 }
@@ -81,6 +89,7 @@ export function parseSections(shape: ConfigShape, parse: ParseKey) {
     login: parse('login', shape.login),
     requests: parse('requests', shape.requests),
     log: parse('log', shape.log),
+    statistics: parse('statistics', shape.statistics),
     shutdown: parse('shutdown', shape.shutdown),
   };
 }

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { defined } from '../core/objects.ts';
-import { arrayOf, duration, integer, leaf, oneOf, section, size } from '../schema/scalars.ts';
+import { arrayOf, duration, integer, leaf, oneOf, section, size, yesOrNo } from '../schema/scalars.ts';
 import { parseSyslogUrl, read, syslogRemedy, wrong } from '../schema/value-parsers.ts';
 import { certificates, ownFile, type ReferencedFiles } from './referenced-files.ts';
 
@@ -77,6 +77,43 @@ export const logSection = section({
   }))
   .prefault({})
   .describe('The log: JSON lines on standard output.');
+
+/** Schema of `statistics`. */
+export const statisticsSection = section({
+  enabled: yesOrNo().prefault(true).describe('Whether sign-ins are counted.'),
+  last_logins: yesOrNo()
+    .prefault(true)
+    .describe('Whether the time of each user’s last sign-in is kept, for `postern stats last`.'),
+  retention: days({ atLeast: 1, atMost: 1_100 })
+    .prefault('400d')
+    .describe('How long counts and last sign-ins are kept, in days.'),
+  flush_interval: duration({ atLeastMs: 100, atMostMs: 3_600_000 })
+    .prefault('10s')
+    .describe('How often each process stores what it has counted; a process that is killed loses this much.'),
+})
+  .transform((statistics) => ({
+    enabled: statistics.enabled,
+    lastLogins: statistics.last_logins,
+    keptMs: statistics.retention,
+    flushMs: statistics.flush_interval,
+  }))
+  .prefault({})
+  .describe('Counts of sign-ins, and when each user last signed in: see [statistics.md](statistics.md).');
+
+/** A number of days, as milliseconds. */
+function days({ atLeast, atMost }: { readonly atLeast: number; readonly atMost: number }) {
+  const remedy = `write ${atLeast}d to ${atMost}d, such as 400d`;
+  return leaf({
+    what: 'a number of days',
+    remedy,
+    examples: ['400d'],
+    parse(text) {
+      const count = Number(/^(\d{1,5}) ?d$/.exec(text.trim())?.[1]);
+      if (count >= atLeast && count <= atMost) return read(count * 24 * 60 * 60 * 1000);
+      return wrong(`${JSON.stringify(text)} is not a number of days in this range: ${remedy}`);
+    },
+  });
+}
 
 /** Schema of `shutdown`. */
 export const shutdownSection = section({

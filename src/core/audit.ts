@@ -31,6 +31,7 @@ export const auditEventNames = [
   'session-end',
   'penalty-lifted',
   'home-forgotten',
+  'statistics-erased',
 ] as const;
 type AuditEventName = (typeof auditEventNames)[number];
 

@@ -9,6 +9,7 @@ export const logFields = {
   answer: 'what the source answered, at most 100 characters',
   audited: 'the whole line of the audit',
   authority: 'the Host that the client sent',
+  awayMs: 'how long the store did not answer, in ms',
   backend: 'name of a backend',
   backends: 'how many backends are configured',
   because: 'the state of the host or backend that caused it',

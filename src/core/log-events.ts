@@ -68,6 +68,8 @@ export const logEvents = {
   'unsigned-entry-vouched': info('state entry without a proof counts, and has one from now on', ['table', 'key']),
   'node-report-not-published': debug('report of this node not published; the others show it as gone', ['code']),
   'session-counts-not-shared': debug('session counts not shared with other nodes', ['code']),
+  'statistics-not-stored': error('statistics not stored', ['err'], { action: 'Do what `err` says: sign-ins go on.' }),
+  'statistics-stored': info('statistics stored again', ['awayMs', 'dropped']),
   'home-changed': info('home of a user changed in the directory', ['user', 'from', 'to']),
   move: info('move', ['user', 'from', 'to', 'phase', 'by', 'reason', 'why']),
   'move-progress-not-stored': warn('progress of a move not stored', ['user', 'err'], {
@@ -78,9 +80,7 @@ export const logEvents = {
   'directory-stale': warn('directory source does not answer; using its last answer', ['source', 'ageMs'], {
     action: 'Check that source.',
   }),
-  'directory-unavailable': warn('directory source does not answer', ['source', 'code', 'why'], {
-    action: 'Check that source.',
-  }),
+  'directory-unavailable': warn('directory source does not answer', ['source', 'code', 'why'], { action: 'Check it.' }),
   'directory-bad-answer': error('directory source gave a bad answer', ['source', 'code', 'why'], {
     action: 'Correct the entry of this user in the source.',
   }),

@@ -68,6 +68,7 @@ function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
     },
     reports: node.reports,
     storeStanding: () => node.storeStanding(),
+    statistics: node.parts.statistics,
     audit: node.audit,
     clock: systemClock,
     log,

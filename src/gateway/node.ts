@@ -32,6 +32,7 @@ import { openClusterState } from './cluster-state.ts';
 import { createNodeReports } from './node-reports.ts';
 import type { ClusterState, ConfigHolder, GatewayNode, NodeSupport, SharedParts } from './parts.ts';
 import { labelsOf, processReadings } from './readings.ts';
+import { openStatistics } from './statistics.ts';
 import { openSessionStore, probeStores, scriptsOn, type SessionParts, sessionsOf } from './stores.ts';
 
 interface NodeOptions {
@@ -118,6 +119,9 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
   };
 }
 
+/** Ended sign-ins that wait to be counted by a timer; with more they are counted at once. */
+const mostNotedLogins = 1_000;
+
 /** The basis of a node: store, server keys, sessions, connections. */
 type Basis = Awaited<ReturnType<typeof openBasis>>;
 
@@ -144,6 +148,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
   opened.defer(() => sessions.close());
   const connections = createConnections((host) => metrics.requestRefused(host));
   opened.defer(() => connections.close());
+  const statistics = opened.use(openStatistics({ holder, log, redis }));
   const certificates =
     config.tls.length === 0 ? undefined : await openTlsCertificates({ files: config.tls, log, clock: systemClock });
   opened.defer(() => certificates?.close());
@@ -169,6 +174,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
     heldPerHost: options.heldPerHost ?? (() => sessions.heldPerHost()),
     inFlightPerHost: options.inFlightPerHost ?? (() => connections.busyPerHost()),
     connections,
+    statistics,
     certificates,
     proxyProtocol,
   };
@@ -237,6 +243,11 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
     },
     clientChecks: createVerifiedPasswords({ clock: systemClock, randomBytes }),
     clientChecked: (event) => metrics.clientChecked(event),
+    statistics: basis.statistics,
+    noteLogin(way, event) {
+      const count = basis.statistics.noted.push({ way, event, atMs: systemClock.nowMs() });
+      if (count >= mostNotedLogins) basis.statistics.count();
+    },
     clock: systemClock,
     randomBytes,
     log,

@@ -15,7 +15,7 @@ import { codeOf, thisUser } from '../core/named-files.ts';
 import { createAddresses, resolveByTheSystem } from '../directory-service/addresses.ts';
 import { createDirectoryService } from '../directory-service/listener.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { ConfigHolder } from './parts.ts';
+import type { ConfigHolder, NodeStatistics } from './parts.ts';
 
 /** Binds a server to its address. Rejects with a message for the operator if the address cannot be bound. */
 export async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
@@ -64,11 +64,25 @@ export async function openOperators(
  */
 export async function openDirectoryService(
   config: NonNullable<Config['directoryService']>,
-  { holder, metrics, log }: { readonly holder: ConfigHolder; readonly metrics: Metrics; readonly log: Log },
+  {
+    holder,
+    metrics,
+    statistics,
+    log,
+  }: {
+    readonly holder: ConfigHolder;
+    readonly metrics: Metrics;
+    readonly statistics: Pick<NodeStatistics, 'mailRouted'>;
+    readonly log: Log;
+  },
   opened: AsyncDisposableStack,
 ): Promise<void> {
   const service = createDirectoryService({
-    routeMail: (typed, signal) => holder.current.routeMail(typed, signal),
+    async routeMail(typed, signal) {
+      const route = await holder.current.routeMail(typed, signal);
+      if (route.kind === 'found') statistics.mailRouted(route.user);
+      return route;
+    },
     addresses: createAddresses({ resolve: resolveByTheSystem, clock: systemClock, log }),
     settings: () => holder.config.directoryService ?? config,
     isAllowed: (address) => holder.current.mayAskForRoutes(address),

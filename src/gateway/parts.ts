@@ -17,6 +17,7 @@ import type { BasicAuthentication } from '../core/passdb.ts';
 import type { Place, Placement, Relocate } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
+import type { StatisticsReader } from '../core/statistics.ts';
 import type { SilentLogin, WebmailDriver } from '../core/webmail.ts';
 import type { RouteMail } from '../directory-service/mail-routes.ts';
 import type { Directory } from '../directory/directory.ts';
@@ -158,6 +159,27 @@ export interface NodeReports extends AsyncDisposable {
   follow(report: NodeReport): void;
 }
 
+/** A sign-in, or a password check of a Basic client, that has ended. */
+export interface NotedLogin {
+  readonly way: 'web' | 'program';
+  readonly event: LoginEvent | BasicLoginEvent;
+  readonly atMs: number;
+}
+
+/** The statistics of a node. */
+export interface NodeStatistics extends AsyncDisposable {
+  /** What is to be counted later, off the way of a sign-in. */
+  readonly noted: NotedLogin[];
+  /** Counts what is noted; a timer does so, too. */
+  count(): void;
+  /** Notes that the directory service led a mail client to the home of a user. */
+  mailRouted(user: string): void;
+  /** The figures of all nodes, after this process has stored its own. Rejects if the store cannot be opened. */
+  figures(): Promise<StatisticsReader>;
+  /** Forgets the last sign-ins of a user. Resolves with whether there were any. Rejects if the store cannot be asked. */
+  erase(user: string): Promise<boolean>;
+}
+
 /** The parts that a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
 export interface GatewayNode extends AsyncDisposable {
   readonly build: Build;
@@ -244,6 +266,9 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly clientChecks: VerifiedPasswords;
   /** For the metrics; the snapshot has the log. */
   readonly clientChecked: (event: BasicLoginEvent) => void;
+  readonly statistics: NodeStatistics;
+  /** For the statistics: staff at the console is not counted. */
+  readonly noteLogin: (way: NotedLogin['way'], event: NotedLogin['event']) => void;
 }
 
 /** Everything that follows from one configuration; a reload replaces it as a whole. */

@@ -219,7 +219,15 @@ function createLogins(
     parts.loginFinished(event);
   };
   return {
-    login: parts.countedLogin(createLogin({ ...common, observe })),
+    login: parts.countedLogin(
+      createLogin({
+        ...common,
+        observe(event) {
+          observe(event);
+          parts.noteLogin('web', event);
+        },
+      }),
+    ),
     // Staff with a mailbox on a draining backend may be the ones who look after it.
     staffLogin: parts.countedLogin(createStaffLogin({ ...common, homeOf: parts.clientHomeOf, observe })),
     basicAuthentication: createBasicAuthentication({
@@ -230,6 +238,7 @@ function createLogins(
       observe(event) {
         logBasicLogin(event);
         parts.clientChecked(event);
+        parts.noteLogin('program', event);
       },
     }),
   };

@@ -99,7 +99,8 @@ export function createLoginAttempts(deps: LoginAttemptsDeps) {
 
   function report({ attempt, times, trace }: LoginAttempt, end: Pick<LoginEvent, 'result' | 'error'>): void {
     const { reference, client } = attempt;
-    deps.observe({ ...end, ...trace, phase: times.phase, reference, client: client.address, ms: times.phasesMs() });
+    const { address, userAgent } = client;
+    deps.observe({ ...end, ...trace, phase: times.phase, reference, client: address, userAgent, ms: times.phasesMs() });
   }
 
   async function outcomeOf<T extends { readonly kind: LoginEvent['result'] }>(
@@ -214,6 +215,8 @@ export interface LoginEvent {
   readonly phase: LoginPhase;
   readonly reference: string;
   readonly client: string;
+  /** For the statistics; the log leaves it out. */
+  readonly userAgent?: string | undefined;
   readonly user?: string;
   readonly backend?: string;
   readonly host?: string;
@@ -232,7 +235,7 @@ const warningEveryMs = 60_000;
 export function createLoginLog(log: Log, clock: Clock, refusalAfterMs: number): (event: LoginEvent) => void {
   let warnedAtMs = Number.NEGATIVE_INFINITY;
   return (event) => {
-    const { error, ...facts } = event;
+    const { error, userAgent: _, ...facts } = event;
     if (error === undefined) log.info('login', facts);
     else if (error instanceof PosternError) {
       log.warn('login', { ...facts, code: error.code, source: error.source, detail: error.message });

@@ -261,7 +261,8 @@ class BasicLogin implements BasicAuthentication {
     end: Pick<BasicLoginEvent, 'result' | 'error'>,
   ) {
     const ms = this.#deps.clock.nowMs() - arrivedAtMs;
-    this.#deps.observe({ ...end, ...trace, client: credentials.client.address, reference, ms });
+    const { address, userAgent } = credentials.client;
+    this.#deps.observe({ ...end, ...trace, client: address, userAgent, reference, ms });
   }
 }
 
@@ -325,6 +326,8 @@ export interface BasicLoginEvent {
   readonly backend?: string;
   readonly host?: string;
   readonly client: string;
+  /** For the statistics; the log leaves it out. */
+  readonly userAgent?: string | undefined;
   readonly reference: string;
   /** From the request's arrival, the penalty included. */
   readonly ms: number;
@@ -333,7 +336,7 @@ export interface BasicLoginEvent {
 
 /** Logs each check; a right one at debug only, since each client has one a minute. */
 export function createBasicLoginLog(log: Log): (event: BasicLoginEvent) => void {
-  return ({ error, ...facts }) => {
+  return ({ error, userAgent: _, ...facts }) => {
     if (error === undefined && facts.result === 'right') log.debug('basic-login', facts);
     else if (error === undefined) log.info('basic-login', facts);
     else if (error instanceof PosternError) {
