@@ -15,6 +15,13 @@ function askPerson(question: string): Promise<string> {
   return conversation.question(question);
 }
 
+/** In raw mode the terminal hands over each key at once, Ctrl-C as well. */
+function onKey(listener: (key: string) => void): () => void {
+  const hear = (bytes: Buffer): void => listener(bytes.toString());
+  process.stdin.setRawMode(true).on('data', hear).resume();
+  return () => void process.stdin.setRawMode(false).off('data', hear).pause();
+}
+
 const complain = (text: string): void => void process.stderr.write(text);
 
 const environment: CommandEnvironment = {
@@ -24,6 +31,7 @@ const environment: CommandEnvironment = {
   ...(process.stdin.isTTY ? { ask: askPerson } : {}),
   lines: () => createLines({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }),
   ...(process.stderr.isTTY ? { progress: (text) => void process.stderr.write(`\r${text}\u001b[K`) } : {}),
+  ...(process.stdin.isTTY && process.stdout.isTTY ? { terminal: { rows: () => process.stdout.rows, onKey } } : {}),
   env: process.env,
   signals: process,
   ...defined({ notify: takeNotifySocket(process.env, complain) }),

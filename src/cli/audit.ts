@@ -26,6 +26,7 @@ import {
   formatOption,
   type ListFormat,
   listFormatOption,
+  wholeNumber,
   withExamples,
 } from './options.ts';
 import { json, table } from './output.ts';
@@ -56,7 +57,7 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
     .description('Reads the file `audit.file` on this machine, and the files that were rotated out of it.');
 
   withFilters(audit.command('list').summary('list matching lines, newest first'))
-    .option('--limit <number>', 'show at most this many lines', wholeNumber, 50)
+    .addOption(wholeNumber('--limit <number>', 'show at most this many lines').default(50))
     .addOption(configOption())
     .addOption(listFormatOption())
     .action(
@@ -166,11 +167,6 @@ function parseTime(text: string): number {
   const ms = Date.parse(text);
   if (Number.isNaN(ms)) throw new InvalidArgumentError('Write a time such as 2030-01-31T06:00:00Z.');
   return ms;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('Write a whole number, at least 1.');
-  return Number(text);
 }
 
 function inWords({ lines, chains, findings, notes }: Verification): string {

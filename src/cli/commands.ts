@@ -13,6 +13,7 @@ import type { ExitCode } from './options.ts';
 import { addSessions } from './sessions.ts';
 import { addStaff } from './staff.ts';
 import { addStatistics } from './statistics.ts';
+import { addStatus } from './status.ts';
 import { addMoves } from './user-move.ts';
 
 /** Gives the program a command. */
@@ -26,6 +27,7 @@ export const otherCommands: readonly AddCommand[] = [
   addDirectory,
   addInit,
   addKeys,
+  addStatus,
   addBackend,
   addMoves,
   addSessions,

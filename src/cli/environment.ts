@@ -19,6 +19,8 @@ export interface CommandEnvironment {
   readonly lines: () => AsyncIterable<string>;
   /** Replaces the progress line of long work; undefined without a terminal. */
   readonly progress?: (text: string) => void;
+  /** The terminal, for commands that fill it; undefined without one. */
+  readonly terminal?: Terminal;
   readonly env: Environment;
   readonly signals: SignalSource;
   /** Tells the service manager how the gateway stands; undefined if it did not ask. */
@@ -27,6 +29,13 @@ export interface CommandEnvironment {
   readonly exit: (code: number) => void;
   /** Loads the gateway with all its libraries, which takes a while: call it only if it is needed. */
   readonly loadGateway: () => Promise<GatewayModule>;
+}
+
+/** A terminal at both ends: it shows, and hears keys. */
+interface Terminal {
+  readonly rows: () => number;
+  /** Calls the listener with each key, which is not shown. Returns a function that ends this. */
+  readonly onKey: (listener: (key: string) => void) => () => void;
 }
 
 interface SignalSource {

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
 /** Output formats of `--format`. */
 export type Format = 'table' | 'json';
@@ -21,6 +21,14 @@ export function listFormatOption(): Option {
 /** `--format table|json`: for people, or for programs. */
 export function formatOption(): Option {
   return new Option('--format <format>', 'output format').choices(['table', 'json']).default('table');
+}
+
+/** An option whose value is a whole number, at least 1. */
+export function wholeNumber(flags: string, what: string): Option {
+  return new Option(flags, what).argParser((text: string) => {
+    if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('Write a whole number, at least 1.');
+    return Number(text);
+  });
 }
 
 const reasonFlags = '--reason <words>';

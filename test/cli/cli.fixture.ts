@@ -29,6 +29,17 @@ export async function postern(
   return { code: child.exitCode ?? -1, out, err };
 }
 
+/** Runs the real command with its output going to a file, or `|PROGRAM`; its own exit code is returned. */
+export async function printedTo(place: string, args: readonly string[]): Promise<Ended> {
+  const script = place.startsWith('|') ? `"$@" ${place}; exit "\${PIPESTATUS[0]}"` : `"$@" > ${place}`;
+  const child = spawn('bash', ['--norc', '-c', script, 'bash', process.execPath, bin, ...args], {
+    env: { PATH: process.env['PATH'] },
+  });
+  child.stdin.on('error', () => {}).end();
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: child.exitCode ?? -1, out, err };
+}
+
 /** Runs a command in this process, in environment of the test's own. */
 export async function run(args: readonly string[], given: Partial<CommandEnvironment> = {}): Promise<Ended> {
   let out = '';
