@@ -74,6 +74,11 @@ export interface Ingress {
   readonly publicUrl: PublicUrl;
   readonly hostKind: HostKind;
   readonly client: Client;
+  /** The request's id: a trusted proxy's X-Request-Id, or made here. */
+  readonly requestId: string;
+  /** The W3C trace context: a trusted proxy's, or begun here. */
+  readonly traceparent: string;
+  readonly tracestate?: string;
 }
 
 /** The state that `/-/ready` reports. `degraded` names what is missing while the node still serves. */

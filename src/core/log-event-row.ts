@@ -63,6 +63,7 @@ export const logFields = {
   refusalAfterMs: '`login.refusal_after`, in ms',
   remedy: 'what to change',
   requests: 'how many requests',
+  requestId: 'id of the request; the webmail gets it as X-Request-Id',
   removed: 'backends that were removed',
   rests: 'how often wrong codes have made the second factor rest',
   result: 'outcome of the sign-in',

@@ -4,6 +4,7 @@ import { capped, debug, type EventRow, error, info, row, warn } from './log-even
 export const userEvents = {
   // Requests
   request: info('request', [
+    'requestId',
     'user',
     'client',
     'session',
@@ -16,11 +17,11 @@ export const userEvents = {
     'bytes',
     'bytesIn',
   ]),
-  'request-failed': error('request failed', ['reference', 'kind', 'err'], { action: 'Report this bug.' }),
+  'request-failed': error('request failed', ['reference', 'requestId', 'kind', 'err'], { action: 'Report this bug.' }),
   'request-refused': capped('request refused', ['status', 'method', 'peer', 'why', 'remedy'], {
     action: 'Do what `remedy` says if these are your own requests.',
   }),
-  'page-failed': error('page failed', ['err', 'reference', 'path'], { action: 'Report this bug.' }),
+  'page-failed': error('page failed', ['err', 'reference', 'requestId', 'path'], { action: 'Report this bug.' }),
   'host-missing': capped('request without a Host: have the load balancer pass on the Host that users type', ['peer']),
   'host-foreign': capped('Host is not one of public_url', ['authority', 'peer', 'remedy'], {
     action: 'Do what `remedy` says if users know the gateway by this name; otherwise it is a scan.',
@@ -64,36 +65,48 @@ export const userEvents = {
   // Webmails
   'webmail-request-failed': warn(
     'webmail request failed',
-    ['reference', 'backend', 'host', 'kind', 'method', 'path', 'code', 'reason', 'err'],
+    ['reference', 'requestId', 'backend', 'host', 'kind', 'method', 'path', 'code', 'reason', 'err'],
     { action: 'Check the webmail on that host.' },
   ),
   'webmail-answer-broken': warn(
     'webmail cut its answer short',
-    ['backend', 'host', 'method', 'path', 'status', 'bytes', 'code', 'reason', 'err'],
+    ['requestId', 'backend', 'host', 'method', 'path', 'status', 'bytes', 'code', 'reason', 'err'],
     { action: "Check the webmail's own log for this path." },
   ),
   'webmail-head-faulty': warn(
     'malformed response head; parsing it leniently',
-    ['backend', 'host', 'method', 'path', 'status', 'bytes', 'code', 'reason', 'err'],
+    ['requestId', 'backend', 'host', 'method', 'path', 'status', 'bytes', 'code', 'reason', 'err'],
     { action: 'Fix the plugin or extension of the webmail that writes this header.' },
   ),
-  'webmail-session-lost': warn('webmail session lost too often', ['reference', 'user', 'host'], {
+  'webmail-session-lost': warn('webmail session lost too often', ['reference', 'requestId', 'user', 'host'], {
     action: 'Check where the webmail keeps its sessions: is the disk full, is a table emptied, are clocks wrong?',
   }),
-  'webmail-session-not-renewed': warn('webmail session lost; not signed in again', ['backend', 'host', 'err'], {
-    action: 'Check the webmail and the mail server of that host.',
-  }),
+  'webmail-session-not-renewed': warn(
+    'webmail session lost; not signed in again',
+    ['requestId', 'backend', 'host', 'err'],
+    {
+      action: 'Check the webmail and the mail server of that host.',
+    },
+  ),
   'webmail-logout-failed': info('sign-out did not reach the webmail', ['user', 'host', 'err']),
-  'session-not-relocated': warn('session not moved to another host', ['reference', 'backend', 'host', 'code', 'err'], {
-    action: 'Check the hosts of that backend: none could take over the session.',
-  }),
-  'request-not-served': info('request not served', ['reference', 'backend', 'host', 'because']),
-  'upgrade-failed': row('warn', 'error')('upgrade failed', ['reference', 'backend', 'host', 'code', 'err'], {
-    action: 'Check the WebSocket service of that host; report an error without `backend`.',
-  }),
+  'session-not-relocated': warn(
+    'session not moved to another host',
+    ['reference', 'requestId', 'backend', 'host', 'code', 'err'],
+    {
+      action: 'Check the hosts of that backend: none could take over the session.',
+    },
+  ),
+  'request-not-served': info('request not served', ['reference', 'requestId', 'backend', 'host', 'because']),
+  'upgrade-failed': row('warn', 'error')(
+    'upgrade failed',
+    ['reference', 'requestId', 'backend', 'host', 'code', 'err'],
+    {
+      action: 'Check the WebSocket service of that host; report an error without `backend`.',
+    },
+  ),
   'basic-request-failed': warn(
     'request of a Basic client failed',
-    ['reference', 'kind', 'method', 'path', 'code', 'reason', 'err'],
+    ['reference', 'requestId', 'kind', 'method', 'path', 'code', 'reason', 'err'],
     { action: 'Check the DAV or ActiveSync service of the backends.' },
   ),
   'basic-home-not-checked': error('cannot check the home of a Basic client', ['err', 'backend'], {
@@ -109,6 +122,7 @@ export const userEvents = {
       'said',
       'phase',
       'reference',
+      'requestId',
       'client',
       'user',
       'backend',
@@ -137,6 +151,7 @@ export const userEvents = {
       'host',
       'client',
       'reference',
+      'requestId',
       'ms',
       'code',
       'source',
@@ -161,7 +176,9 @@ export const userEvents = {
     action: 'Fix what `why` says: permissions of the Redis user, memory or disk.',
   }),
   'redis-untracked': warn('Redis has no client tracking; polling sessions twice a second', ['server', 'err']),
-  'session-not-opened': warn('cannot create session', ['err', 'reference'], { action: 'Check the session store.' }),
+  'session-not-opened': warn('cannot create session', ['err', 'reference', 'requestId'], {
+    action: 'Check the session store.',
+  }),
   'session-end-not-stored': warn('session end not stored; will retry', ['session', 'reason', 'err'], {
     action: 'Check the session store.',
   }),
@@ -175,7 +192,16 @@ export const userEvents = {
   'session-record-foreign': warn('session record does not belong to its cookie; ignoring it', ['session'], {
     action: 'Find out what else writes to the session store.',
   }),
-  'session-start': info('session opened', ['session', 'user', 'kind', 'actor', 'client', 'backend', 'host']),
+  'session-start': info('session opened', [
+    'requestId',
+    'session',
+    'user',
+    'kind',
+    'actor',
+    'client',
+    'backend',
+    'host',
+  ]),
   'session-moved': info('session goes on at another host', ['session', 'user', 'from', 'to']),
   'session-end': info('session ended', [
     'session',

@@ -130,12 +130,16 @@ export const logEvents = {
   }),
 
   // Support
-  'console-login-refused': info('console sign-in refused', ['client', 'reference', 'why']),
-  'console-login-without-role': warn('user without a role refused at the console', ['user', 'client', 'reference'], {
-    action: 'Give the user a role under `support` if that is intended.',
-  }),
+  'console-login-refused': info('console sign-in refused', ['client', 'reference', 'requestId', 'why']),
+  'console-login-without-role': warn(
+    'user without a role refused at the console',
+    ['user', 'client', 'reference', 'requestId'],
+    {
+      action: 'Give the user a role under `support` if that is intended.',
+    },
+  ),
   'console-stale': warn('console shows the last known state', ['err', 'code'], { action: 'Check the state store.' }),
-  'console-unavailable': warn('console page unavailable', ['err', 'code', 'reference'], {
+  'console-unavailable': warn('console page unavailable', ['err', 'code', 'reference', 'requestId'], {
     action: 'Check what `code` names: the store, the audit or the directory.',
   }),
   'second-factor-guessed': error('second factor is being guessed', ['user', 'rests', 'untilMs'], {
@@ -143,7 +147,7 @@ export const logEvents = {
   }),
   'staff-session-use-not-stored': debug('use of a staff session not stored', ['err']),
   'recent-login-not-stored': debug('sign-in not recorded for support', ['err']),
-  'impersonation-not-started': warn('impersonation not started', ['err', 'code', 'reference'], {
+  'impersonation-not-started': warn('impersonation not started', ['err', 'code', 'reference', 'requestId'], {
     action: 'Check what `code` names: the mail server, the webmail or the audit.',
   }),
   'impersonation-not-checked': warn('cannot re-check an impersonation; leaving it open', ['err', 'actor'], {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { domainToASCII } from 'node:url';
 
 /** A login name after normalisation: lower case, with a domain, free of control and format characters. */
@@ -184,4 +185,28 @@ export function isRecordKey(text: string): text is RecordKey {
 /** Whether a text has the form of a user index's name. */
 export function isUserKey(text: string): text is UserKey {
   return keyedHashText.test(text);
+}
+
+/** Crockford's alphabet, whose characters are not confused when read out. */
+const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+/** A new reference id such as `7K3F-9QXM`: 40 bits, shown to the user and written to the log. */
+export function newReference(randomBytes: (size: number) => Uint8Array): string {
+  let reference = '';
+  for (const byte of randomBytes(8).subarray(0, 8)) {
+    if (reference.length === 4) reference += '-';
+    reference += alphabet.charAt(byte & 31);
+  }
+  return reference;
+}
+
+/** The id of a request, and the reference that its pages show, which follows from it. */
+export interface RequestIds {
+  readonly requestId: string;
+  readonly reference: string;
+}
+
+/** The ids of a request for log lines and pages: a person can read out the reference, but not a proxy's id. */
+export function requestIdsOf({ requestId }: { readonly requestId: string }): RequestIds {
+  return { requestId, reference: newReference(() => createHash('sha256').update(requestId).digest()) };
 }

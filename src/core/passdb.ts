@@ -119,10 +119,15 @@ export type BasicAdmission =
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'busy' | 'unavailable'; readonly reference: string };
 
+/** The credentials of one request of a Basic client. */
+export interface BasicLoginAttempt extends BasicLoginCredentials {
+  readonly requestId: string;
+}
+
 /** Authenticates Basic clients. */
 export interface BasicAuthentication {
   /** Rejects with the reason of `gone` when the client is gone. */
-  admit(credentials: BasicLoginCredentials, gone: AbortSignal): Promise<BasicAdmission>;
+  admit(attempt: BasicLoginAttempt, gone: AbortSignal): Promise<BasicAdmission>;
   /**
    * Whether the user is still served there, for requests that wait while users are moved and backends closed. True if
    * that cannot be told.

@@ -13,7 +13,6 @@ import { createBanner } from '../http/banner.ts';
 import { createFormTokens } from '../http/forms.ts';
 import { createAnswers } from '../http/gateway-answers.ts';
 import { createPages } from '../http/pages.ts';
-import { newReference } from '../http/request-context.ts';
 import { createViews } from '../http/views.ts';
 import { createLoginLog, type LoginEvent } from '../login/attempt.ts';
 import type { Home } from '../login/authentication.ts';
@@ -234,7 +233,6 @@ function createLogins(
       ...common,
       homeOf: parts.clientHomeOf,
       checks: clientChecks,
-      newReference: () => newReference(parts.randomBytes),
       observe(event) {
         logBasicLogin(event);
         parts.clientChecked(event);

@@ -3,7 +3,8 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import helmet from 'helmet';
 import type { Ingress } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
-import { ingressOf, newReference, setIngress } from './request-context.ts';
+import { requestIdsOf } from '../core/names.ts';
+import { ingressOf, setIngress } from './request-context.ts';
 import type { Views } from './views.ts';
 
 /** Answers requests for the gateway's own pages; it answers every one. */
@@ -116,11 +117,11 @@ export interface ErrorPageDeps {
  * Answers every error of our own pages: Express's own handler would wait for the end of the body first. A client's
  * error is answered with its status; any other is a fault of the gateway, logged under a reference.
  */
-function createErrorPage({ views, log, randomBytes }: ErrorPageDeps): ErrorRequestHandler {
+function createErrorPage({ views, log }: ErrorPageDeps): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     const status = clientStatus(error);
-    const reference = newReference(randomBytes);
-    if (status === 500) log.error('page-failed', { err: error, reference, path: request.path });
+    const ids = requestIdsOf(ingressOf(request));
+    if (status === 500) log.error('page-failed', { err: error, ...ids, path: request.path });
     if (response.headersSent) {
       response.destroy();
       return;
@@ -132,7 +133,9 @@ function createErrorPage({ views, log, randomBytes }: ErrorPageDeps): ErrorReque
         : [locale.text('badRequest.title'), locale.text('badRequest.text')];
     // The rest of a body that was refused must not be read as the next request.
     response.status(status).type('html').setHeader('Connection', 'close');
-    response.end(views.render('message', { locale, title }, status === 500 ? { text, reference } : { text }));
+    response.end(
+      views.render('message', { locale, title }, status === 500 ? { text, reference: ids.reference } : { text }),
+    );
   };
 }
 

@@ -2,6 +2,7 @@ import type { Request, Response } from 'express';
 import type { Clock } from '../core/clock.ts';
 import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
+import { requestIdsOf } from '../core/names.ts';
 import type { LiveSession, SessionFinder } from '../core/session.ts';
 import type { Impersonation, OpenedWebmail, OpenOutcome } from '../support/impersonation.ts';
 import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
@@ -11,7 +12,7 @@ import { sourceKeyOf } from './console/layout.ts';
 import { createFormBody, formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
 import { closureText } from './gateway-answers.ts';
 import type { Locale, TextKey } from './locales.ts';
-import { createLoadSession, goneSignal, ingressOf, newReference, type PageSessions } from './request-context.ts';
+import { createLoadSession, goneSignal, ingressOf, type PageSessions } from './request-context.ts';
 
 /** Dependencies of the pages on the assist host. */
 interface AssistPagesDeps extends ErrorPageDeps {
@@ -126,8 +127,8 @@ class AssistPages {
   }
 
   #unavailable(request: Request, response: Response, error: PosternError): void {
-    const reference = newReference(this.#deps.randomBytes);
-    this.#deps.log.warn('impersonation-not-started', { err: error, code: error.code, reference });
+    const ids = requestIdsOf(ingressOf(request));
+    this.#deps.log.warn('impersonation-not-started', { err: error, code: error.code, ...ids });
     const locale = this.#localeOf(request);
     const source = locale.text(sourceKeyOf(error.source));
     // The link was valid, so its holder may read the cause.
@@ -135,7 +136,7 @@ class AssistPages {
       error.source === 'audit'
         ? locale.text('support.unavailable.audit')
         : `${locale.text('support.unavailable.other', { source })} ${locale.text('support.cause', { detail: error.message })}`;
-    this.#sendPage(request, response, { status: 503, title: 'assist.refused.title', text, reference });
+    this.#sendPage(request, response, { status: 503, title: 'assist.refused.title', text, reference: ids.reference });
   }
 
   #refuse(request: Request, response: Response, refusal: Extract<OpenOutcome, { kind: 'refused' }>): void {

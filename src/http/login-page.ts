@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import { requestIdsOf } from '../core/names.ts';
 import type { Closure } from '../core/placement.ts';
 import { Secret } from '../core/secrets.ts';
 import {
@@ -30,7 +31,7 @@ import {
 } from './forms.ts';
 import { closureText, endIsNamed } from './gateway-answers.ts';
 import type { Locale, TextKey } from './locales.ts';
-import { goneSignal, ingressOf, newReference, type PageSessions, sessionOf } from './request-context.ts';
+import { goneSignal, ingressOf, type PageSessions, sessionOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
 interface LoginPageDeps {
@@ -67,7 +68,8 @@ class LoginPage {
 
   async submit(request: Request, response: Response): Promise<void> {
     const arrivedAtMs = this.#deps.clock.nowMs();
-    const { publicUrl, client } = ingressOf(request);
+    const ingress = ingressOf(request);
+    const { publicUrl, client } = ingress;
     const user = formField(request.body, 'user') ?? '';
     const password = formField(request.body, 'password') ?? '';
     const refuse = (problem: Problem, reference?: string) =>
@@ -84,7 +86,7 @@ class LoginPage {
       client,
       publicOrigin: publicUrl.origin,
       timeZone: knownTimeZone(formField(request.body, 'time_zone')),
-      reference: newReference(this.#deps.randomBytes),
+      ...requestIdsOf(ingress),
       arrivedAtMs,
     };
     const gone = goneSignal(response);
@@ -101,7 +103,7 @@ class LoginPage {
     } catch (error) {
       if (gone.aborted) return;
       if (!(error instanceof PosternError)) throw error;
-      this.#deps.log.warn('session-not-opened', { err: error, reference: attempt.reference });
+      this.#deps.log.warn('session-not-opened', { err: error, ...requestIdsOf(ingress) });
       const { code, source, retryable } = error;
       await refuse(problemOf({ kind: 'unavailable', code, source, retryable }), attempt.reference);
     }

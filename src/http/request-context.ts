@@ -27,19 +27,6 @@ export function goneSignal(response: ServerResponse): AbortSignal {
   return gone.signal;
 }
 
-/** Crockford's alphabet, whose characters are not confused when read out. */
-const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
-
-/** A new reference id such as `7K3F-9QXM`: 40 bits, shown to the user and written to the log. */
-export function newReference(randomBytes: (size: number) => Uint8Array): string {
-  let reference = '';
-  for (const byte of randomBytes(8)) {
-    if (reference.length === 4) reference += '-';
-    reference += alphabet.charAt(byte & 31);
-  }
-  return reference;
-}
-
 /** The sessions of browsers, for pages that Express serves. */
 export type PageSessions = SessionGate<Request, Response, RequestHandler>;
 

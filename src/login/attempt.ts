@@ -42,6 +42,7 @@ export interface PasswordAttempt {
   readonly client: Client;
   /** Shown to the user and written to the log, so that the two can be joined. */
   readonly reference: string;
+  readonly requestId: string;
   /** When the request arrived: refusals are held from then on. */
   readonly arrivedAtMs: number;
 }
@@ -98,9 +99,10 @@ export function createLoginAttempts(deps: LoginAttemptsDeps) {
   const { clock } = deps;
 
   function report({ attempt, times, trace }: LoginAttempt, end: Pick<LoginEvent, 'result' | 'error'>): void {
-    const { reference, client } = attempt;
+    const { reference, requestId, client } = attempt;
     const { address, userAgent } = client;
-    deps.observe({ ...end, ...trace, phase: times.phase, reference, client: address, userAgent, ms: times.phasesMs() });
+    const facts = { phase: times.phase, reference, requestId, client: address, userAgent, ms: times.phasesMs() };
+    deps.observe({ ...end, ...trace, ...facts });
   }
 
   async function outcomeOf<T extends { readonly kind: LoginEvent['result'] }>(
@@ -214,6 +216,7 @@ export interface LoginEvent {
   /** The phase that it ended in. */
   readonly phase: LoginPhase;
   readonly reference: string;
+  readonly requestId: string;
   readonly client: string;
   /** For the statistics; the log leaves it out. */
   readonly userAgent?: string | undefined;

@@ -3,10 +3,18 @@ import { withDeadline } from '../core/deadline.ts';
 import { type DirectorySource, type HomeLookup, type ReferredUser, TryAgainLater } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
+import {
+  type BackendName,
+  type CanonicalUser,
+  type LoginName,
+  type LoginNameParser,
+  type RequestIds,
+  requestIdsOf,
+} from '../core/names.ts';
 import type {
   BasicAdmission,
   BasicAuthentication,
+  BasicLoginAttempt,
   BasicLoginCredentials,
   Passdb,
   PasswordCheck,
@@ -40,7 +48,6 @@ interface BasicAuthenticationDeps {
   readonly clock: Clock;
   readonly wait: Wait;
   readonly observe: (event: BasicLoginEvent) => void;
-  readonly newReference: () => string;
   /** Deadline of each question, the penalty not counted; milliseconds. */
   readonly deadlineMs: number;
   /** Refusals of a password that was not tried in the last minute are sent this long after the request's arrival. */
@@ -59,7 +66,7 @@ const basicRefusals = {
 /** One request of a Basic client, with the facts of its event. */
 interface BasicAttempt {
   readonly credentials: BasicLoginCredentials;
-  readonly reference: string;
+  readonly ids: RequestIds;
   readonly arrivedAtMs: number;
   trace: Pick<BasicLoginEvent, 'user' | 'backend' | 'host' | 'why' | 'said'>;
 }
@@ -80,10 +87,10 @@ class BasicLogin implements BasicAuthentication {
     this.#deps = deps;
   }
 
-  async admit(credentials: BasicLoginCredentials, gone: AbortSignal): Promise<BasicAdmission> {
+  async admit(credentials: BasicLoginAttempt, gone: AbortSignal): Promise<BasicAdmission> {
     const attempt: BasicAttempt = {
       credentials,
-      reference: this.#deps.newReference(),
+      ids: requestIdsOf(credentials),
       arrivedAtMs: this.#deps.clock.nowMs(),
       trace: {},
     };
@@ -93,7 +100,7 @@ class BasicLogin implements BasicAuthentication {
       if (gone.aborted) throw error;
       this.#report(attempt, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
       const isBusy = error instanceof PosternError && error.code === 'ERR_BUSY';
-      return { kind: isBusy ? 'busy' : 'unavailable', reference: attempt.reference };
+      return { kind: isBusy ? 'busy' : 'unavailable', reference: attempt.ids.reference };
     }
   }
 
@@ -127,7 +134,7 @@ class BasicLogin implements BasicAuthentication {
     );
     const admission = await this.#decideFor(attempt, parsed.name, found, gone);
     const isUntold = admission.kind === 'rejected' && this.#deps.isSomeHomeSilent();
-    return isUntold ? { kind: 'unavailable', reference: attempt.reference } : admission;
+    return isUntold ? { kind: 'unavailable', reference: attempt.ids.reference } : admission;
   }
 
   async #decideFor(
@@ -198,7 +205,7 @@ class BasicLogin implements BasicAuthentication {
   /** Asks the referring server first, then the home that it names. */
   async #askReferrer(attempt: BasicAttempt, referred: ReferredUser, allGone: AbortSignal): Promise<PasswordVerdict> {
     const { client, password } = attempt.credentials;
-    const context = { client, reference: attempt.reference, heard: heardBy(attempt), left: allGone };
+    const context = { client, reference: attempt.ids.reference, heard: heardBy(attempt), left: allGone };
     const found = await withDeadline({ source: 'imap', ms: this.#deps.deadlineMs }, neverGone, (signal) =>
       findReferredHome(this.#deps.passdb, referred, password, context, signal),
     );
@@ -242,7 +249,7 @@ class BasicLogin implements BasicAuthentication {
     allGone: AbortSignal,
   ): Promise<PasswordVerdict> {
     const { client, password } = attempt.credentials;
-    const { reference } = attempt;
+    const { reference } = attempt.ids;
     const context = { client, reference, heard: heardBy(attempt), left: allGone, limits: backend.limits };
     const check = await withDeadline({ source: 'imap', ms: this.#deps.deadlineMs }, neverGone, (signal) =>
       this.#deps.passdb.verify({ user, password }, host, context, signal),
@@ -256,13 +263,10 @@ class BasicLogin implements BasicAuthentication {
     await this.#deps.wait(Math.max(this.#deps.refusalAfterMs - workedMs, 0), signal);
   }
 
-  #report(
-    { credentials, reference, arrivedAtMs, trace }: BasicAttempt,
-    end: Pick<BasicLoginEvent, 'result' | 'error'>,
-  ) {
+  #report({ credentials, ids, arrivedAtMs, trace }: BasicAttempt, end: Pick<BasicLoginEvent, 'result' | 'error'>) {
     const ms = this.#deps.clock.nowMs() - arrivedAtMs;
     const { address, userAgent } = credentials.client;
-    this.#deps.observe({ ...end, ...trace, client: address, userAgent, reference, ms });
+    this.#deps.observe({ ...end, ...trace, client: address, userAgent, ...ids, ms });
   }
 }
 
@@ -329,6 +333,7 @@ export interface BasicLoginEvent {
   /** For the statistics; the log leaves it out. */
   readonly userAgent?: string | undefined;
   readonly reference: string;
+  readonly requestId: string;
   /** From the request's arrival, the penalty included. */
   readonly ms: number;
   readonly error?: unknown;

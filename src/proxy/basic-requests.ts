@@ -3,6 +3,7 @@ import type { Backend, BasicPath } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { FailureKind } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
+import { requestIdsOf } from '../core/names.ts';
 import type { BasicAdmission, BasicAuthentication } from '../core/passdb.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import type { Verdict } from '../core/webmail.ts';
@@ -36,7 +37,6 @@ interface BasicRequestsDeps extends BasicUpstreamRequestDeps, RelayDeps {
   readonly hostEvidence: (host: string, evidence: HostEvidence) => void;
   /** Resolves once standbys have taken over from the hosts that are known to be down. */
   readonly takenOver: () => Promise<void>;
-  readonly newReference: () => string;
   readonly log: Log;
 }
 
@@ -114,8 +114,8 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
     const abort = (): void => gone.abort();
     response.once('close', abort);
     try {
-      const credentials = { user, password, client: ingress.client };
-      const admission = await this.#deps.authentication().admit(credentials, gone.signal);
+      const attempt = { user, password, client: ingress.client, requestId: ingress.requestId };
+      const admission = await this.#deps.authentication().admit(attempt, gone.signal);
       if (gone.signal.aborted) return;
       if (admission.kind === 'admitted') this.#relay(task, { ...admission, password });
       else this.#refuse(task, admission);
@@ -151,11 +151,15 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
     }
   }
 
-  #fail({ request, response, head }: AdmittedRequest, kind: FailureKind, error: unknown): void {
-    const reference = this.#deps.newReference();
-    const facts = { reference, kind, method: head.method, path: loggedPath(head), ...loggedReason(error) };
+  #fail(
+    { request, response, head, ingress }: Omit<AdmittedRequest, 'requestHeaders'>,
+    kind: FailureKind,
+    error: unknown,
+  ): void {
+    const ids = requestIdsOf(ingress);
+    const facts = { ...ids, kind, method: head.method, path: loggedPath(head), ...loggedReason(error) };
     this.#deps.log.warn('basic-request-failed', facts);
-    sendAnswer(request, response, this.#deps.failureAnswer(head, { kind, reference }));
+    sendAnswer(request, response, this.#deps.failureAnswer(head, { kind, reference: ids.reference }));
   }
 
   /** Sends a request that has no answer yet, and may be sent twice, once more to where its user is served now. */

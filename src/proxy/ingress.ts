@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import { BoundedMap } from '../core/bounded-map.ts';
@@ -85,7 +86,8 @@ export function createIngress(options: IngressOptions): IngressReader {
     const scheme = schemeOf({ request, head, named, believed, proxied, proxies });
     const arrivedAt = named.find((url) => scheme === (url.secure ? 'https' : 'http'));
     if (arrivedAt !== undefined && !isDotted) {
-      return { kind: 'accepted', ingress: { publicUrl: arrivedAt, hostKind: arrivedAt.hostKind, client } };
+      const ids = believed ? idsFromProxy(head) : madeIds();
+      return { kind: 'accepted', ingress: { publicUrl: arrivedAt, hostKind: arrivedAt.hostKind, client, ...ids } };
     }
     const decision: IngressDecision =
       arrivedAt === undefined
@@ -96,6 +98,37 @@ export function createIngress(options: IngressOptions): IngressReader {
     }
     return decision;
   };
+}
+
+type TraceIds = Pick<Ingress, 'requestId' | 'traceparent' | 'tracestate'>;
+
+/** A bounded form that no log and no header field can misread. UUIDs and the ids of nginx and HAProxy have it. */
+const requestIdForm = /^[\w.:=+/@-]{8,128}$/;
+/** Source: W3C Trace Context, 3.2. A later version may append fields. */
+const traceparentForm =
+  /^(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,64})?$/;
+const tracestateForm = /^[ -~]{1,512}$/;
+
+/** New ids. The trace is not sampled: the gateway records no span of it. */
+function madeIds(): TraceIds {
+  const hex = randomBytes(24).toString('hex');
+  const requestId = hex.slice(0, 32);
+  return { requestId, traceparent: `00-${requestId}-${hex.slice(32)}-00` };
+}
+
+/** The ids of a trusted proxy; what it does not send, or in another form, is made. */
+function idsFromProxy(head: IncomingHead): TraceIds {
+  const made = madeIds();
+  const requestId = onlyIn(head.all('x-request-id'), requestIdForm);
+  const traceparent = onlyIn(head.all('traceparent'), traceparentForm);
+  if (traceparent === undefined) return requestId === undefined ? made : { ...made, requestId };
+  const tracestate = onlyIn([head.all('tracestate').join(',')], tracestateForm);
+  const traceId = traceparent.slice(3, 35);
+  return { requestId: requestId ?? traceId, traceparent, ...(tracestate === undefined ? {} : { tracestate }) };
+}
+
+function onlyIn([value, ...others]: readonly string[], form: RegExp): string | undefined {
+  return value !== undefined && others.length === 0 && form.test(value) ? value : undefined;
 }
 
 /** The dot of the DNS root after a name, before a port. */

@@ -22,6 +22,9 @@ const droppedRequestFields = new Set([
   'transfer-encoding',
   'upgrade',
   'authorization',
+  'x-request-id',
+  'traceparent',
+  'tracestate',
 ]);
 
 /** Parts of field names that identify the person behind a request. */
@@ -174,11 +177,13 @@ function requestFieldClassOf(lower: string): RequestFieldClass {
 }
 
 function withGatewayFields(fields: string[], head: IncomingHead, context: RequestContext): string[] {
-  const { publicUrl, client } = context.ingress;
+  const { publicUrl, client, requestId, traceparent, tracestate } = context.ingress;
   fields.push('Host', publicUrl.authority);
   fields.push('X-Forwarded-For', client.address);
   fields.push('X-Forwarded-Proto', publicUrl.secure ? 'https' : 'http');
   fields.push('X-Forwarded-Host', publicUrl.authority);
+  fields.push('X-Request-Id', requestId, 'Traceparent', traceparent);
+  if (tracestate !== undefined) fields.push('Tracestate', tracestate);
   if (context.jar !== undefined) {
     const cookies = cookiesForBackend(context.jar, context.cookieRest, head.target, context.nowMs);
     if (cookies !== '') fields.push('Cookie', cookies);

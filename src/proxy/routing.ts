@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { Answer, FailureKind, Ingress } from '../core/http.ts';
 import { createWarnings, type Log, type Warn } from '../core/log.ts';
+import { requestIdsOf } from '../core/names.ts';
 import type { LiveSession, SessionFinder, SessionLookup } from '../core/session.ts';
 import type { BasicPaths, BasicRequests } from './basic-requests.ts';
 import { signInChallenge } from './basic-upstream-request.ts';
@@ -58,6 +59,8 @@ interface ReceivedRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly head: IncomingHead;
+  /** Undefined until it was found. */
+  readonly ingress?: Ingress;
 }
 
 /**
@@ -208,10 +211,10 @@ export class Routing {
     }
   }
 
-  #fail({ request, response, head }: ReceivedRequest, kind: FailureKind, error: unknown): void {
-    const reference = this.#deps.newReference();
-    this.#deps.log.error('request-failed', { reference, kind, err: error });
-    sendAnswer(request, response, this.#deps.failureAnswer(head, { kind, reference }));
+  #fail({ request, response, head, ingress }: ReceivedRequest, kind: FailureKind, error: unknown): void {
+    const ids = ingress === undefined ? { reference: this.#deps.newReference() } : requestIdsOf(ingress);
+    this.#deps.log.error('request-failed', { ...ids, kind, err: error });
+    sendAnswer(request, response, this.#deps.failureAnswer(head, { kind, reference: ids.reference }));
   }
 
   /** Logs a refusal, because operators of clients and load balancers read the log before the answer. */

@@ -1,6 +1,7 @@
 import { expiredCookieLines } from '../core/cookie-jar.ts';
 import type { Answer, FailureKind, RequestHead } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
+import { requestIdsOf } from '../core/names.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SilentLogin, Verdict } from '../core/webmail.ts';
 import { type FailureAnswer, loggedReason, type NoSessionAnswer } from './failure.ts';
@@ -20,7 +21,6 @@ export interface SessionRecoveryDeps {
   readonly tooOftenAnswer: (head: RequestHead, reference: string) => Answer;
   /** Set-Cookie lines that clear the gateway's own cookies. */
   readonly clearedCookies: (secure: boolean) => readonly string[];
-  readonly newReference: () => string;
   readonly log: Log;
 }
 
@@ -72,10 +72,10 @@ export class SessionRecovery {
   /** Answers that the request failed, if it has no answer yet. */
   fail(relay: SessionRelay, kind: FailureKind, error: unknown): void {
     if (!relay.waits) return;
-    const { head, host, backend } = relay.upstreamRequest;
-    const reference = this.#deps.newReference();
+    const { head, host, backend, ingress } = relay.upstreamRequest;
+    const ids = requestIdsOf(ingress);
     this.#deps.log.warn('webmail-request-failed', {
-      reference,
+      ...ids,
       backend: backend.name,
       host: host.name,
       kind,
@@ -83,7 +83,7 @@ export class SessionRecovery {
       path: loggedPath(head),
       ...loggedReason(error),
     });
-    answerRelay(relay, this.#deps.failureAnswer(head, { kind, reference }));
+    answerRelay(relay, this.#deps.failureAnswer(head, { kind, reference: ids.reference }));
   }
 
   /** Adds fields to the answer that this request will get. */
@@ -125,8 +125,14 @@ export class SessionRecovery {
 
   /** The webmail did answer this request, though the login failed: its answer is as good as one of ours. */
   #handOnUnhealed(relay: SessionRelay, error: unknown): void {
-    const { backend, host } = relay.upstreamRequest;
-    this.#deps.log.warn('webmail-session-not-renewed', { backend: backend.name, host: host.name, err: error });
+    const { backend, host, ingress } = relay.upstreamRequest;
+    const { requestId } = ingress;
+    this.#deps.log.warn('webmail-session-not-renewed', {
+      requestId,
+      backend: backend.name,
+      host: host.name,
+      err: error,
+    });
     relay.handOn(false, []);
   }
 
@@ -151,11 +157,11 @@ export class SessionRecovery {
   }
 
   #answerTooOften(relay: SessionRelay): void {
-    const { head, host, session, driver } = relay.upstreamRequest;
-    const reference = this.#deps.newReference();
-    this.#deps.log.warn('webmail-session-lost', { reference, user: session.record.user, host: host.name });
+    const { head, host, session, driver, ingress } = relay.upstreamRequest;
+    const ids = requestIdsOf(ingress);
+    this.#deps.log.warn('webmail-session-lost', { ...ids, user: session.record.user, host: host.name });
     const forScript = isPageRequest(head) ? undefined : driver.lostAnswer?.(head, '/-/login');
-    answerRelay(relay, forScript ?? this.#deps.tooOftenAnswer(head, reference));
+    answerRelay(relay, forScript ?? this.#deps.tooOftenAnswer(head, ids.reference));
   }
 
   /** The user signed out of the webmail: the session ends, and nothing of it stays in the browser. */

@@ -1,5 +1,6 @@
 import type { Answer, RequestHead } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
+import { requestIdsOf } from '../core/names.ts';
 import type { Closure, Place, Relocate, Relocated } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
@@ -24,7 +25,6 @@ export interface SessionRelocationDeps {
   ) => Answer;
   readonly noSession: NoSessionAnswer;
   readonly failureAnswer: FailureAnswer;
-  readonly newReference: () => string;
   readonly log: Log;
 }
 
@@ -60,19 +60,19 @@ export function createSessionRelocation(deps: SessionRelocationDeps): SessionRel
       if (outcome.kind === 'rejected') endSession(session, reason, deps.log);
       sendAnswer(request, response, deps.noSession(head, ingress.publicUrl.origin, reason));
     } catch (error) {
-      const reference = deps.newReference();
+      const ids = requestIdsOf(ingress);
       const code = error instanceof Error ? errorCodeOf(error) : undefined;
       const { backend, host } = session.record;
-      deps.log.warn('session-not-relocated', { reference, backend, host, code, err: error });
-      sendAnswer(request, response, deps.failureAnswer(head, { kind: 'unavailable', reference }));
+      deps.log.warn('session-not-relocated', { ...ids, backend, host, code, err: error });
+      sendAnswer(request, response, deps.failureAnswer(head, { kind: 'unavailable', reference: ids.reference }));
     }
   }
 
-  function sayClosed({ request, response, head, session }: SessionRequest, closure: Closure): void {
-    const reference = deps.newReference();
+  function sayClosed({ request, response, head, ingress, session }: SessionRequest, closure: Closure): void {
+    const ids = requestIdsOf(ingress);
     const { backend, host, timeZone } = session.record;
-    deps.log.info('request-not-served', { reference, backend, host, because: closure.kind });
-    sendAnswer(request, response, deps.closedAnswer(head, closure, reference, timeZone));
+    deps.log.info('request-not-served', { ...ids, backend, host, because: closure.kind });
+    sendAnswer(request, response, deps.closedAnswer(head, closure, ids.reference, timeZone));
   }
 
   return {

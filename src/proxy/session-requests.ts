@@ -45,6 +45,7 @@ export type Routes = (name: BackendName) => BackendRoute | undefined;
 
 /** One finished proxied request, or upgraded connection, for metrics and the access log. `path` has no query. */
 export interface FinishedRequest {
+  readonly requestId: string;
   readonly user: string;
   readonly client: string;
   /** Undefined for a Basic client. */
@@ -226,8 +227,9 @@ function isReadOrSameOrigin(head: IncomingHead, publicOrigin: string): boolean {
 
 /** The facts about a faulty answer for the log, without its bytes. */
 export function brokenAnswer(relay: Relay<UpstreamRequest>, error: Error): object {
-  const { backend, host, head, response } = relay.upstreamRequest;
+  const { backend, host, head, ingress, response } = relay.upstreamRequest;
   return {
+    requestId: ingress.requestId,
     backend: backend.name,
     host: host.name,
     method: head.method,
@@ -245,6 +247,7 @@ export function finishedRequest(
 ): FinishedRequest {
   const { backend, host, head, ingress, response } = relay.upstreamRequest;
   return {
+    requestId: ingress.requestId,
     user: relay.user,
     client: ingress.client.address,
     session,

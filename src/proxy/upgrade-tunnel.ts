@@ -4,6 +4,7 @@ import type { BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Ingress } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
+import { requestIdsOf } from '../core/names.ts';
 import type { Attachment, LiveSession } from '../core/session.ts';
 import { errorCodeOf } from './failure.ts';
 import { endWithin, sendRawAnswer } from './reply.ts';
@@ -26,7 +27,6 @@ interface UpgradeTunnelParts {
   readonly host: BackendHost;
   readonly handshakeMs: number;
   readonly isOwnCookie: (name: string) => boolean;
-  readonly newReference: () => string;
   readonly clock: Clock;
   readonly log: Log;
   /** Called once, when the connection ends, with the bytes from the client and to it. */
@@ -92,11 +92,11 @@ export class UpgradeTunnel implements Attachment {
    */
   fail(error: Error): void {
     clearTimeout(this.#timer);
-    const { log, newReference, host, socket } = this.#parts;
+    const { log, ingress, host, socket } = this.#parts;
     if (socket.destroyed || this.#upstream !== undefined) return;
-    const reference = newReference();
-    log.warn('upgrade-failed', { reference, backend: this.backend, host: host.name, code: errorCodeOf(error) });
-    sendRawAnswer(socket, 502, `The mailbox server did not open the connection (${reference}).`);
+    const ids = requestIdsOf(ingress);
+    log.warn('upgrade-failed', { ...ids, backend: this.backend, host: host.name, code: errorCodeOf(error) });
+    sendRawAnswer(socket, 502, `The mailbox server did not open the connection (${ids.reference}).`);
   }
 
   /** Closes the connection because the session has ended. */

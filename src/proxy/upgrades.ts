@@ -21,7 +21,6 @@ import { driverFieldsOf } from './upstream-request.ts';
 interface UpgradesDeps {
   readonly routes: Routes;
   readonly isOwnCookie: (name: string) => boolean;
-  readonly newReference: () => string;
   /** Called when a connection has ended. */
   readonly upgradeFinished: (connection: FinishedRequest) => void;
   readonly clock: Clock;
@@ -126,6 +125,7 @@ export class Upgrades {
     return ({ status, bytesIn, bytesOut }: TunnelEnd): void => {
       session.count(bytesIn, bytesOut);
       upgradeFinished({
+        requestId: ingress.requestId,
         user: session.record.user,
         client: ingress.client.address,
         session: session.key,

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { type BackendName, createLoginNameParser } from '../../src/core/names.ts';
-import type { BasicLoginCredentials, PasswordCheck } from '../../src/core/passdb.ts';
+import { type BackendName, createLoginNameParser, requestIdsOf } from '../../src/core/names.ts';
+import type { BasicLoginAttempt, PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { type BasicLoginEvent, createBasicAuthentication } from '../../src/login/basic-login.ts';
@@ -71,7 +71,6 @@ function bench(script: Script = {}) {
     clock,
     wait,
     observe: (event) => void events.push(event),
-    newReference: () => 'R1',
     deadlineMs: 15_000,
     refusalAfterMs: 3_000,
     isSomeHomeSilent: () => false,
@@ -81,8 +80,11 @@ function bench(script: Script = {}) {
   return { authentication, admit, asked, waits, events, clock, homes };
 }
 
-function credentials(user: string, password: string, address: string): BasicLoginCredentials {
-  return { user, password: new Secret(password), client: { address, port: 4711, userAgent: 'DAV/1' } };
+const requestId = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+function credentials(user: string, password: string, address: string): BasicLoginAttempt {
+  const client = { address, port: 4711, userAgent: 'DAV/1' };
+  return { user, password: new Secret(password), client, requestId };
 }
 
 test('a right password leads to the user’s own backend, and is asked for once a minute', async () => {
@@ -178,7 +180,10 @@ test('who could not be asked is unavailable, never a no, and is asked again', as
   const { admit, asked, waits, events } = bench({
     verify: () => (up ? Promise.resolve({ kind: 'right' }) : Promise.reject(down)),
   });
-  assert.deepEqual(await admit('alice', 'right'), { kind: 'unavailable', reference: 'R1' });
+  assert.deepEqual(await admit('alice', 'right'), {
+    kind: 'unavailable',
+    reference: requestIdsOf({ requestId }).reference,
+  });
   assert.equal(events[0]?.result, 'unavailable');
   up = true;
   assert.equal((await admit('alice', 'right')).kind, 'admitted');

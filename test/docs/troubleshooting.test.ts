@@ -7,7 +7,7 @@ import { logEvents } from '../../src/core/log-events.ts';
 import { errorCodes } from '../../src/core/error.ts';
 import type { FailureSource } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { newReference } from '../../src/http/request-context.ts';
+import { newReference } from '../../src/core/names.ts';
 import type { LoginEvent } from '../../src/login/attempt.ts';
 import { createRedisConnection } from '../../src/redis/connection.ts';
 import { freePort } from '../ports.fixture.ts';

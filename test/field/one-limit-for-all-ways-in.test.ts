@@ -105,13 +105,13 @@ function site() {
   const dav = createBasicAuthentication({
     ...deps,
     checks: createVerifiedPasswords({ clock, randomBytes }),
-    newReference: () => 'R1',
   });
   const attempt = (user: string, address = usual) => ({
     user,
     client: clientAt(address),
     password: new Secret('right'),
     reference: 'R1',
+    requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
     arrivedAtMs: 1_000_000,
     publicOrigin: 'https://mail.example.test',
     timeZone: undefined,

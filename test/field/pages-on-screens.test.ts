@@ -63,7 +63,13 @@ async function startMailbox(user: string, actor: string) {
     const head = { method: 'GET', target: '/', header: () => 'en' };
     const publicUrl = { origin, authority: new URL(origin).host, secure: false };
     const client = { address: '127.0.0.1', port: 1, userAgent: undefined };
-    const { html } = bannerOf(live, head, { publicUrl, hostKind: 'assist', client });
+    const { html } = bannerOf(live, head, {
+      publicUrl,
+      hostKind: 'assist',
+      client,
+      requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
+      traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00',
+    });
     response.type('html');
     response.end(`<!doctype html><title>Mail</title><head>${html}</head><body><h1>INBOX</h1></body>`);
   });

@@ -201,17 +201,29 @@ describe('before a password was right', () => {
       ...deps,
       homeOf: signInHomes.clientHomeOf,
       checks: createVerifiedPasswords({ clock, randomBytes }),
-      newReference: () => 'R1',
     });
     const through: Readonly<Record<Door, (user: string, password: Secret) => Promise<Omit<Told, 'afterMs'>>>> = {
       async page(user, password) {
-        const rest = { client, reference: 'R1', arrivedAtMs: clock.at };
+        const rest = { client, reference: 'R1', requestId: '4bf92f3577b34da6a3ce929d0e0e4736', arrivedAtMs: clock.at };
         return toldByPage(await login({ ...rest, user, password, publicOrigin: 'https://m', timeZone: '' }, never));
       },
       async console(user, password) {
-        return toldByPage(await staffLogin({ user, password, client, reference: 'R1', arrivedAtMs: clock.at }, never));
+        return toldByPage(
+          await staffLogin(
+            {
+              user,
+              password,
+              client,
+              reference: 'R1',
+              requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
+              arrivedAtMs: clock.at,
+            },
+            never,
+          ),
+        );
       },
-      dav: async (user, password) => toldByDav(await dav.admit({ user, password, client }, never)),
+      dav: async (user, password) =>
+        toldByDav(await dav.admit({ user, password, client, requestId: '4bf92f3577b34da6a3ce929d0e0e4736' }, never)),
     };
     return {
       dialled,

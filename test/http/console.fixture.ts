@@ -164,6 +164,8 @@ export async function startConsole(): Promise<ConsoleFixture> {
     pages(incoming, response, {
       publicUrl: { origin, authority: `support.localhost:${port}`, secure: false },
       hostKind: 'console',
+      requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
+      traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00',
       client: { address: '192.0.2.7', port: 4711, userAgent: incoming.headers['user-agent'] },
     });
   });

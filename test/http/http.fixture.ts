@@ -92,6 +92,8 @@ export async function startPages(options: FixtureOptions = {}): Promise<Fixture>
     const ingress: Ingress = {
       publicUrl: { origin, authority, secure: options.secure === true },
       hostKind: 'public',
+      requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
+      traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00',
       client: { address: '192.0.2.7', port: 4711, userAgent: request.headers['user-agent'] },
     };
     pages(request, response, ingress);

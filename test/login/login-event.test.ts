@@ -26,6 +26,7 @@ const wrong: LoginEvent = {
   why: 'wrong-password',
   phase: 'imap',
   reference: 'R1',
+  requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
   client: '192.0.2.7',
   user: 'alice@example.test',
   backend: 'a',

@@ -162,6 +162,7 @@ export function attempt(changes: { readonly user?: string; readonly password?: s
     publicOrigin: 'https://mail.example.org',
     timeZone: 'Europe/Berlin',
     reference: 'R1',
+    requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
     arrivedAtMs: 1_000_000,
   };
 }

@@ -31,6 +31,7 @@ test('a login is told of once, with the time of each phase and no password', asy
       result: 'signed-in',
       phase: 'webmail',
       reference: 'R1',
+      requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
       client: '192.0.2.7',
       user: 'alice@example.test',
       backend: 'a',

@@ -137,7 +137,13 @@ const never = () => assert.fail('not in this test');
 
 /** Reports a failed sign-in, and a mailbox that could not be opened, as the gateway does. */
 async function tell(error: unknown, log: Log, audit: ReturnType<typeof auditForTests>, said?: ServerWords) {
-  const facts = { reference: 'ref-1', client: '203.0.113.77', ms: {}, ...(said === undefined ? {} : { said }) };
+  const facts = {
+    reference: 'ref-1',
+    requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
+    client: '203.0.113.77',
+    ms: {},
+    ...(said === undefined ? {} : { said }),
+  };
   createLoginLog(log, systemClock, 3000)({ result: 'unavailable', phase: 'webmail', ...facts, error });
   log.error('api-failed', { err: error });
   const impersonation = createImpersonation({

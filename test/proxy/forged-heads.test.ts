@@ -61,7 +61,7 @@ for (const [i, spell] of spellings.entries()) {
 /** Fields that browsers, webmail scripts, and DAV and ActiveSync programs send, and that their servers need. */
 const genuine = `
   User-Agent Accept Accept-Language Referer Origin Content-Type If-None-Match If-Modified-Since If-Match Cache-Control
-  Pragma DNT Sec-GPC Sec-Fetch-Site Sec-CH-UA Via Traceparent X-Request-ID X-Requested-With X-XSRF-TOKEN X-CSRF-Token
+  Pragma DNT Sec-GPC Sec-Fetch-Site Sec-CH-UA Via X-Requested-With X-XSRF-TOKEN X-CSRF-Token
   X-CSRFToken X-Roundcube-Request X-Horde-Session-Token X-Zimbra-Csrf-Token X-SOGo-Token X-Frame-Options X-File-Name
   X-File-Size X-User-Agent X-Client-Version X-ClientApplication X-ClientInfo Client-Request-Id X-AnchorMailbox
   X-OWA-CANARY X-OWA-UrlPostData X-OWA-ActionName Depth Destination If Lock-Token Overwrite Timeout Prefer Brief

@@ -12,6 +12,8 @@ import { headOf } from './heads.fixture.ts';
 const ingress: Ingress = {
   publicUrl: { origin: 'https://mail.example.test', authority: 'mail.example.test', secure: true },
   hostKind: 'public',
+  requestId: '4bf92f3577b34da6a3ce929d0e0e4736',
+  traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00',
   client: { address: '203.0.113.7', port: 4711, userAgent: 'Browser/1' },
 };
 const rebuild = createRequestHeaders({ alsoDropped: ['x-house-user'] });
@@ -24,6 +26,10 @@ const own = [
   'https',
   'X-Forwarded-Host',
   'mail.example.test',
+  'X-Request-Id',
+  '4bf92f3577b34da6a3ce929d0e0e4736',
+  'Traceparent',
+  '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00',
 ];
 
 function sent(
@@ -59,6 +65,9 @@ test('a browser’s own fields go on as they came, and the gateway’s own follo
 });
 
 const forged = [
+  'X-Request-Id',
+  'Traceparent',
+  'Tracestate',
   'X-Forwarded-For',
   'X-Forwarded-Proto',
   'X-Forwarded-Host',
@@ -155,7 +164,13 @@ test('the driver’s fields stand in the place of any others of the same name', 
     ['x-forwarded-host', 'other'],
   ];
   const fields = ['X-WEBMAIL-USER', 'mallory', 'Accept', '*/*'];
-  assert.deepEqual(sent(fields, { driverFields }), ['Accept', '*/*', ...own.slice(0, 6), ...driverFields.flat()]);
+  assert.deepEqual(sent(fields, { driverFields }), [
+    'Accept',
+    '*/*',
+    ...own.slice(0, 6),
+    ...own.slice(8),
+    ...driverFields.flat(),
+  ]);
 });
 
 test('many ranges do not go on, a few do', () => {

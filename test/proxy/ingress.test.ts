@@ -193,3 +193,54 @@ test('X-Forwarded-For of a stranger is ignored, and the User-Agent is kept', asy
   assert.equal(client?.address, '127.0.0.1');
   assert.equal(client?.userAgent, 'Browser/1');
 });
+
+const proxyId = '7b1f0c52-6a0f-4d0e-9a39-5f5b1f0a7e11';
+const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+const traceparent = `00-${trace}-00f067aa0ba902b7-01`;
+const madeId = /^[0-9a-f]{32}$/;
+
+async function idsFor(trusted: readonly string[], ...lines: string[]) {
+  const { decision } = await one({ lines: ['Host: mail.example.test', tls, ...lines], trusted, urls: [https] });
+  assert.ok(decision?.kind === 'accepted', JSON.stringify(decision));
+  const { requestId, traceparent: parent, tracestate } = decision.ingress;
+  return { requestId, traceparent: parent, tracestate };
+}
+
+test('a trusted proxy names the request and its trace', async () => {
+  const lines = [`X-Request-Id: ${proxyId}`, `traceparent: ${traceparent}`, 'tracestate: a=1', 'tracestate: b=2'];
+  assert.deepEqual(await idsFor(loopback, ...lines), { requestId: proxyId, traceparent, tracestate: 'a=1,b=2' });
+});
+
+test('a request without an id has the id of its trace', async () => {
+  const { requestId, traceparent: parent } = await idsFor(loopback, `Traceparent: ${traceparent}`);
+  assert.deepEqual([requestId, parent], [trace, traceparent]);
+  const made = await idsFor(loopback);
+  assert.match(made.requestId, madeId);
+  assert.match(made.traceparent, new RegExp(`^00-${made.requestId}-[0-9a-f]{16}-00$`));
+  assert.notEqual((await idsFor(loopback)).requestId, made.requestId);
+});
+
+test('nobody else names a request', async () => {
+  const { decision } = await one({
+    lines: ['Host: 127.0.0.1:8080', `X-Request-Id: ${proxyId}`, `Traceparent: ${traceparent}`, 'Tracestate: a=1'],
+  });
+  assert.ok(decision?.kind === 'accepted');
+  assert.match(decision.ingress.requestId, madeId);
+  assert.ok(!decision.ingress.traceparent.includes(trace));
+  assert.equal(decision.ingress.tracestate, undefined);
+});
+
+for (const [what, ...lines] of [
+  ['that is too short', 'X-Request-Id: 7'],
+  ['that is too long', `X-Request-Id: ${'a'.repeat(129)}`],
+  ['with a quote', 'X-Request-Id: "5f5b1f0a7e11"'],
+  ['that comes twice', `X-Request-Id: ${proxyId}`, `X-Request-Id: ${proxyId}`],
+  ['in a trace of zeros', `Traceparent: 00-${'0'.repeat(32)}-00f067aa0ba902b7-01`],
+  ['in a trace of version ff', `Traceparent: ff-${trace}-00f067aa0ba902b7-01`],
+] as const) {
+  test(`an id ${what} is replaced, even from a trusted proxy`, async () => {
+    const { requestId, traceparent: parent } = await idsFor(loopback, ...lines);
+    assert.match(requestId, madeId);
+    assert.ok(parent.startsWith(`00-${requestId}-`));
+  });
+}

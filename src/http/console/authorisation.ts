@@ -3,10 +3,11 @@ import type { Audit } from '../../core/audit.ts';
 import { PosternError } from '../../core/error.ts';
 import { includesRole, type StaffGrant } from '../../core/identity.ts';
 import type { Log } from '../../core/log.ts';
+import { requestIdsOf } from '../../core/names.ts';
 import type { StaffMember } from '../../support/roles.ts';
 import { staffCookieLine, type StaffSession, type StaffSessions } from '../../support/staff-sessions.ts';
 import { formField, type FormTokens, requestInitiator, seeOther } from '../forms.ts';
-import { goneSignal, ingressOf, newReference } from '../request-context.ts';
+import { goneSignal, ingressOf } from '../request-context.ts';
 import type { Views } from '../views.ts';
 import { type ConsoleFrame, showMessage, sourceKeyOf } from './layout.ts';
 
@@ -130,14 +131,14 @@ export const staleText = 'This page was open for too long, or belongs to another
  * staff.
  */
 export function showUnavailable(
-  { views, log, randomBytes }: Pick<ConsoleGuardDeps, 'views' | 'log' | 'randomBytes'>,
+  { views, log }: Pick<ConsoleGuardDeps, 'views' | 'log'>,
   response: Response,
   error: PosternError,
   cause?: string,
 ): void {
   const { text } = views.locales.choose('en', undefined);
-  const reference = newReference(randomBytes);
-  log.warn('console-unavailable', { err: error, code: error.code, reference });
+  const ids = requestIdsOf(ingressOf(response.req));
+  log.warn('console-unavailable', { err: error, code: error.code, ...ids });
   response.setHeader('Retry-After', '5');
   const frame = { user: undefined, roles: [], token: '', status: 503, title: 'Temporarily unavailable' };
   const why =
@@ -145,7 +146,7 @@ export function showUnavailable(
       ? 'The audit log cannot be written, and nothing is done without it. Tell an operator.'
       : `There is a problem with ${text(sourceKeyOf(error.source))}. Nothing was changed.`;
   const more = cause === undefined || error.source === 'audit' ? '' : ` ${text('support.cause', { detail: cause })}`;
-  showMessage(views, response, frame, why + more, reference);
+  showMessage(views, response, frame, why + more, ids.reference);
 }
 
 /**

@@ -2,14 +2,14 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Audit } from '../../core/audit.ts';
 import { type Clock, isRecent } from '../../core/clock.ts';
 import { PosternError } from '../../core/error.ts';
-import type { CanonicalUser } from '../../core/names.ts';
+import { type CanonicalUser, type RequestIds, requestIdsOf } from '../../core/names.ts';
 import { Secret } from '../../core/secrets.ts';
 import type { StaffLogin } from '../../login/login.ts';
 import type { RoleOf } from '../../support/roles.ts';
 import { staffCookieLine, type StaffSessions } from '../../support/staff-sessions.ts';
 import { formField, formProblemOf, queryParameter, seeOther, writeFormCookie } from '../forms.ts';
 import { formProblem, missingPassword, missingUser, problemOf } from '../login-page.ts';
-import { goneSignal, ingressOf, newReference } from '../request-context.ts';
+import { goneSignal, ingressOf } from '../request-context.ts';
 import { type ConsoleGuardDeps, showUnavailable } from './authorisation.ts';
 import { showPage } from './layout.ts';
 
@@ -53,7 +53,8 @@ export function createConsoleLogin(deps: ConsoleLoginDeps): { show: RequestHandl
 
   async function submit(request: Request, response: Response): Promise<void> {
     const arrivedAtMs = deps.clock.nowMs();
-    const { client, publicUrl } = ingressOf(request);
+    const ingress = ingressOf(request);
+    const { client, publicUrl } = ingress;
     const user = formField(request.body, 'user') ?? '';
     const password = formField(request.body, 'password') ?? '';
     const formWhy = formProblemOf(request, tokens, consoleLoginFormBinding);
@@ -70,18 +71,19 @@ export function createConsoleLogin(deps: ConsoleLoginDeps): { show: RequestHandl
       return answer(request, response, user, { status: early.status, text, field: early.field });
     }
     const gone = goneSignal(response);
-    const reference = newReference(randomBytes);
+    const ids = requestIdsOf(ingress);
+    const { reference } = ids;
     try {
-      const attempt = { user, password: new Secret(password), client, reference, arrivedAtMs };
+      const attempt = { user, password: new Secret(password), client, ...ids, arrivedAtMs };
       const outcome = await deps.staffLogin(attempt, gone);
       if (outcome.kind !== 'authenticated') {
         const problem = problemOf(outcome);
-        await noteRefusal({ typed: user, address: client.address, reference, why: outcome.kind }, gone);
+        await noteRefusal({ typed: user, address: client.address, ids, why: outcome.kind }, gone);
         const text = problem.closure === undefined ? english.text(problem.key, problem.values) : closedText;
         return answer(request, response, user, { status: problem.status, text, reference, field: problem.field });
       }
       if ((await deps.roleOf(outcome.user, gone)) === undefined) {
-        deps.log.warn('console-login-without-role', { user: outcome.user, client: client.address, reference });
+        deps.log.warn('console-login-without-role', { user: outcome.user, client: client.address, ...ids });
         return answer(request, response, user, { status: 403, text: noStaffText, reference, field: 'user' });
       }
       const { cookie: value } = await deps.sessions.open({ ...outcome, client, publicOrigin: publicUrl.origin });
@@ -101,7 +103,7 @@ interface RefusedStaffLogin {
   /** As it stands in the form: it may be anything, a password too, and is written nowhere. */
   readonly typed: string;
   readonly address: string;
-  readonly reference: string;
+  readonly ids: RequestIds;
   readonly why: string;
 }
 
@@ -111,13 +113,13 @@ interface RefusedStaffLogin {
  */
 function createRefusals({ audit, clock, log, staffNamed }: ConsoleLoginDeps) {
   const told = new Map<CanonicalUser, { readonly atMs: number; untold: number }>();
-  return async ({ typed, address, reference, why }: RefusedStaffLogin, signal: AbortSignal): Promise<void> => {
+  return async ({ typed, address, ids, why }: RefusedStaffLogin, signal: AbortSignal): Promise<void> => {
     const actor = await staffNamed(typed, signal).catch((error: unknown) => {
       if (!(error instanceof PosternError)) throw error;
       return undefined;
     });
     if (actor === undefined) {
-      log.info('console-login-refused', { client: address, reference, why });
+      log.info('console-login-refused', { client: address, ...ids, why });
       return;
     }
     const nowMs = clock.nowMs();
