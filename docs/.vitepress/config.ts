@@ -63,6 +63,7 @@ const questions: readonly Group[] = [
     [
       ['Load balancers, TLS, several nodes', 'load-balancers'],
       ['Operate', 'operate'],
+      ['Alerts, and what to do', 'alerts'],
       ['Troubleshooting, by symptom', 'troubleshooting'],
       ['Move users', 'move-users'],
       ['Upgrade', 'upgrade'],

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
+import { PrometheusRule, ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
 import { validate as configMap } from 'kubernetes-models/_schemas/IoK8sApiCoreV1ConfigMap';
 import { validate as deployment } from 'kubernetes-models/_schemas/IoK8sApiAppsV1Deployment';
 import { validate as disruptionBudget } from 'kubernetes-models/_schemas/IoK8sApiPolicyV1PodDisruptionBudget';
@@ -103,6 +103,7 @@ const schemas: Readonly<Record<string, Validate>> = {
   'apps/v1 Deployment': deployment,
   'policy/v1 PodDisruptionBudget': disruptionBudget,
   'networking.k8s.io/v1 NetworkPolicy': networkPolicy,
+  'monitoring.coreos.com/v1 PrometheusRule': (value) => Object.assign(new PrometheusRule(), value).validate(),
   'monitoring.coreos.com/v1 ServiceMonitor': (value) => Object.assign(new ServiceMonitor(), value).validate(),
 };
 

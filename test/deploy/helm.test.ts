@@ -192,6 +192,17 @@ describe('the chart', () => {
     assert.deepEqual(at(open, 'spec.policyTypes'), ['Ingress', 'Egress']);
   });
 
+  it('brings the alerts as they are, for the Prometheus operator', async () => {
+    assert.ok(!JSON.stringify(objects).includes('PrometheusRule'));
+    const file = fileURLToPath(new URL('../../deploy/prometheus/rules.yml', import.meta.url));
+    const labels = 'prometheusRule.labels.release=prometheus';
+    const rendered = await render(values, '--set-file', `prometheusRule.rules=${file}`, '--set', labels);
+    const rule = find(rendered, 'PrometheusRule');
+    assert.deepEqual(problemsOf(rule), []);
+    assert.deepEqual(at(rule, 'spec'), parse(await readFile(file, 'utf8')));
+    assert.equal(at(rule, 'metadata.labels.release'), 'prometheus');
+  });
+
   it('makes new pods of a changed configuration, and only then; old pods keep theirs', async () => {
     assert.equal(at(find(objects, 'ConfigMap'), 'immutable'), true);
     for (const set of ['config.sessions.idle_timeout=10 min', 'files.users\\.map=bob@example.org: a']) {
