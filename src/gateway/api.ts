@@ -46,7 +46,6 @@ function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
     },
     heldPerHost: node.heldPerHost,
     sessions,
-    penalties: node.penalties,
     explain: (typed) => explainHere(holder.current, cluster, typed),
     forgetHome: (user) => cluster.forgetHome(user),
     userNamed: (typed) => userNamed(holder.current, typed ?? ''),

@@ -1,23 +1,37 @@
+import { isIP } from 'node:net';
 import { type BackendView, type ClusterViewDeps, viewBackends } from '../backends/cluster-view.ts';
+import { explainMove } from '../backends/moves.ts';
 import { backendKey, hostKey } from '../backends/placement.ts';
-import type { SetState } from '../backends/state-values.ts';
+import type { Move, SetState } from '../backends/state-values.ts';
+import type { StoreStanding } from '../admin/api-status.ts';
+import type { AuditFacts } from '../core/audit.ts';
 import { isoTime, systemClock } from '../core/clock.ts';
 import type { Backend } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
+import { canonicalUser, isCanonicalUser } from '../core/names.ts';
 import { type BackendReport, type NodeReport, type ReadReports, sumOfBackends } from '../core/node-report.ts';
 import { defined } from '../core/objects.ts';
-import type { ListedSession } from '../core/session.ts';
+import { type ListedSession, sessionKind, type SessionStore } from '../core/session.ts';
 import type { ShownBackend, ShownHost } from '../http/console/backend-table.ts';
 import type { ConsoleActor, ConsoleBackends, WantedState } from '../http/console/backends.ts';
+import type { ConsoleMoves } from '../http/console/moves.ts';
+import type { ConsoleNodes } from '../http/console/nodes.ts';
+import type { ConsolePenalties } from '../http/console/penalties.ts';
+import type { ConsoleSessions } from '../http/console/sessions.ts';
+import type { PenaltyRelief } from '../login/penalty-relief.ts';
+import type { TlsCertificates } from '../proxy/tls-certificates.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ClusterState, ConfigHolder, NodeReports } from './parts.ts';
 
 /** What operators do at the console of a node works on these. */
 export interface ConsoleOperationsOptions {
-  readonly sessions: Pick<NodeSessions, 'allSessions'>;
+  readonly sessions: Pick<NodeSessions, 'allSessions' | 'sessionsOfUser' | 'end'>;
+  readonly store: Pick<SessionStore, 'read'>;
+  readonly certificates: TlsCertificates | undefined;
+  readonly storeStanding: () => Promise<StoreStanding>;
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly cluster: ClusterState;
-  readonly reports: Pick<NodeReports, 'read'>;
+  readonly reports: Pick<NodeReports, 'read' | 'own'>;
   readonly holder: ConfigHolder;
 }
 
@@ -48,7 +62,7 @@ export function createConsoleBackendOperations(options: ConsoleOperationsOptions
       const reports = await reportsFrom(options.reports.read);
       const held = options.heldPerHost();
       return viewBackends(viewDeps(options), reports ?? []).map((view) => ({
-        ...describeBackend(options, view, held),
+        ...shownBackendOf(options, view, held),
         ...(reports === undefined ? {} : { traffic: shownTraffic(view.traffic) }),
         history: history.get(view.name) ?? [],
       }));
@@ -81,7 +95,7 @@ function viewDeps({ holder, cluster }: ConsoleOperationsOptions): ClusterViewDep
   };
 }
 
-function describeBackend(
+function shownBackendOf(
   { holder: { config, current }, cluster: { state } }: ConsoleOperationsOptions,
   view: BackendView,
   held: ReadonlyMap<string, number>,
@@ -156,7 +170,7 @@ function changesOf({ cluster, holder }: ConsoleOperationsOptions): Pick<ConsoleB
         event: host === undefined ? 'backend-state' : 'host-state',
         ...by,
         subject: host ?? backend,
-        facts: factsOf(wanted),
+        facts: wantedFacts(wanted),
       });
       const key = host === undefined ? backendKey(backend) : hostKey(host);
       await state.states.set(key, setStateOf(wanted, by));
@@ -179,7 +193,133 @@ function setStateOf(wanted: WantedState, by: ConsoleActor): SetState {
   return { ...wanted, by: atConsole(by), sinceMs: systemClock.nowMs() };
 }
 
-function factsOf({ state, reason, percent, untilMs }: WantedState) {
+function wantedFacts({ state, reason, percent, untilMs }: WantedState) {
   const until = untilMs === undefined ? undefined : isoTime(untilMs);
   return { state, reason, ...defined({ percent: percent?.toString(), until }) };
+}
+
+/** The sessions of all nodes, for the console. */
+export function consoleSessionsOf({ sessions, store, holder, cluster }: ConsoleOperationsOptions): ConsoleSessions {
+  async function* candidates(user: string | undefined): AsyncIterable<readonly ListedSession[]> {
+    if (user === undefined) return yield* sessions.allSessions();
+    const parsed = holder.current.parseName(user);
+    if (parsed.kind === 'ok') yield await sessions.sessionsOfUser(canonicalUser(parsed.name));
+  }
+  return {
+    async list({ user, backend, address, kind }, most) {
+      const found: ListedSession[] = [];
+      for await (const page of candidates(user)) {
+        found.push(
+          ...page.filter(
+            ({ record }) =>
+              (backend ?? record.backend) === record.backend &&
+              (address ?? record.clientAddress) === record.clientAddress &&
+              (kind ?? sessionKind(record)) === sessionKind(record),
+          ),
+        );
+        if (found.length >= most) break;
+      }
+      return found.toSorted((a, b) => b.record.createdAtMs - a.record.createdAtMs).slice(0, most);
+    },
+    async named(key) {
+      const found = await store.read(key);
+      return found.kind === 'found' ? { key, ...found.session } : undefined;
+    },
+    async end(ended, reason, by) {
+      for (const [subject, some] of Map.groupBy(ended, ({ record }) => record.user)) {
+        await cluster.audit.record({ event: 'session-end', ...by, subject, facts: { ended: some.length, reason } });
+        await Promise.all(some.map(({ key }) => sessions.end(key, 'kicked', atConsole(by))));
+      }
+    },
+  };
+}
+
+/** The penalties of all nodes, for the console. */
+export function consolePenaltiesOf(
+  { holder, cluster }: Pick<ConsoleOperationsOptions, 'holder' | 'cluster'>,
+  penalty: Pick<PenaltyRelief, 'list' | 'liftMatching'>,
+): ConsolePenalties {
+  const isPossible = (network: string | undefined) => network === undefined || isIP(network.split('/')[0] ?? '') !== 0;
+  return {
+    async list({ user, network }, most) {
+      const parsed = user === undefined ? undefined : holder.current.parseName(user);
+      if (parsed?.kind === 'malformed' || !isPossible(network)) return [];
+      const { penalties } = await penalty.list(defined({ user: parsed?.name, network }), most);
+      return penalties;
+    },
+    async lift({ user, network }, reason, by) {
+      const subject = user ?? network;
+      if (subject === undefined || !isPossible(network)) return 0;
+      const facts = { ...defined({ network }), reason };
+      await cluster.audit.record({ event: 'penalty-lifted', ...by, subject, facts });
+      return (await penalty.liftMatching(defined({ user, network }))).length;
+    },
+  };
+}
+
+/** The moves of users, for the console. */
+export function consoleMovesOf({ cluster, holder }: ConsoleOperationsOptions): ConsoleMoves {
+  const { state, moves, audit } = cluster;
+  const offerOf = ({ phase }: Move) =>
+    phase === 'done' ? 'back' : ['waiting', 'before', 'failed'].includes(phase) ? 'stop' : undefined;
+  const record = (by: ConsoleActor, subject: string, facts: AuditFacts) =>
+    audit.record({ event: 'user-move', ...by, subject, facts });
+  return {
+    all() {
+      const nowMs = systemClock.nowMs();
+      const goesOn = ({ phase }: Move) => (['done', 'failed', 'stopped'].includes(phase) ? 0 : 1);
+      return [...state.moves.all()]
+        .toSorted(([, a], [, b]) => goesOn(b) - goesOn(a) || b.phaseAtMs - a.phaseAtMs)
+        .map(([user, move]) => ({
+          user,
+          ...move,
+          offer: offerOf(move),
+          explanation: explainMove(user, move, nowMs),
+        }));
+    },
+    async stop(typed, reason, by) {
+      const move = isCanonicalUser(typed) ? state.moves.get(typed) : undefined;
+      if (move === undefined || !isCanonicalUser(typed)) return 'There is no such move.';
+      await record(by, typed, { step: 'stopped', reason });
+      const outcome = await moves.stop(typed);
+      return outcome?.kind === 'busy' ? 'A node is carrying out this move now. Wait until it is done.' : undefined;
+    },
+    async back(typed, reason, by) {
+      const move = isCanonicalUser(typed) ? state.moves.get(typed) : undefined;
+      if (move?.phase !== 'done' || !isCanonicalUser(typed)) return 'There is no such move that was carried out.';
+      const from = holder.current.backendNamed(move.to)?.name;
+      const to = holder.current.backendNamed(move.from)?.name;
+      if (from === undefined || to === undefined) return `The configuration has no backend ${move.from} any more.`;
+      await record(by, typed, { step: 'ordered', from, to, reason });
+      const moved = moves.move({ user: typed, from, to, reason, by: atConsole(by) });
+      // A hook may take minutes. The page of moves shows the phase, also of a move that got stuck.
+      const patience = new Promise<void>((resolve) => void setTimeout(resolve, movePatienceMs).unref());
+      moved.catch(() => undefined);
+      await Promise.race([moved, patience]);
+      return undefined;
+    },
+  };
+}
+
+const movePatienceMs = 1_500;
+
+/** The nodes and what they stand on, for the console. */
+export function consoleNodesOf({
+  reports,
+  certificates,
+  storeStanding,
+}: Pick<ConsoleOperationsOptions, 'reports' | 'certificates' | 'storeStanding'>): ConsoleNodes {
+  return {
+    async reports() {
+      const own = reports.own();
+      try {
+        return { own: own.name, all: await reports.read() };
+      } catch (error) {
+        if (!(error instanceof PosternError)) throw error;
+        return { own: own.name, all: [own], why: error.message };
+      }
+    },
+    certificates: () => [...(certificates?.expiries() ?? [])],
+    store: storeStanding,
+  };
 }

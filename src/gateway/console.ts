@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { StoreStanding } from '../admin/api-status.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { canonicalUser } from '../core/names.ts';
@@ -8,6 +9,7 @@ import type { GrantOf } from '../http/console/authorisation.ts';
 import { createLiveStreams } from '../http/console/live.ts';
 import type { ConsoleUsers } from '../http/console/users.ts';
 import type { PenaltyRelief } from '../login/penalty-relief.ts';
+import type { TlsCertificates } from '../proxy/tls-certificates.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
@@ -19,9 +21,15 @@ import {
 } from '../support/recent-logins.ts';
 import { createRoleOf } from '../support/roles.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
-import { createConsoleBackendOperations } from './console-operations.ts';
+import {
+  consoleMovesOf,
+  consoleNodesOf,
+  consolePenaltiesOf,
+  consoleSessionsOf,
+  createConsoleBackendOperations,
+} from './console-operations.ts';
 import { explainHere, lookUpFresh } from './explain.ts';
-import type { ClusterState, ConfigHolder, NodeConsole, NodeReports } from './parts.ts';
+import type { ClusterState, ConfigHolder, NodeConsole, NodeReports, NodeStatistics } from './parts.ts';
 import { scriptsOn } from './stores.ts';
 
 /** Options of openConsole. */
@@ -34,7 +42,10 @@ export interface ConsoleOptions {
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly cluster: ClusterState;
   readonly penalty: PenaltyRelief;
-  readonly reports: Pick<NodeReports, 'read'>;
+  readonly reports: Pick<NodeReports, 'read' | 'own'>;
+  readonly certificates: TlsCertificates | undefined;
+  readonly storeStanding: () => Promise<StoreStanding>;
+  readonly statistics: Pick<NodeStatistics, 'figures'>;
   readonly holder: ConfigHolder;
   readonly log: Log;
 }
@@ -78,6 +89,11 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
       factors: cluster.factors,
       users: createUsers(options, signIns),
       backends,
+      sessionControl: consoleSessionsOf(options),
+      penalties: consolePenaltiesOf(options, options.penalty),
+      moves: consoleMovesOf(options),
+      nodes: consoleNodesOf(options),
+      statistics: () => options.statistics.figures(),
       audit,
       refresh: () => cluster.state.refresh(),
       formKeys: () => keys.current().all.map((key) => key.subkey('console form')),

@@ -85,7 +85,13 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     cluster.support === undefined
       ? undefined
       : opened.use(
-          (await import('./support.ts')).openSupport(cluster.support, { ...basis, cluster, penalty, reports }),
+          (await import('./support.ts')).openSupport(cluster.support, {
+            ...basis,
+            cluster,
+            penalty,
+            reports,
+            storeStanding: () => askStore(basis),
+          }),
         );
   metrics.watch(processReadings({ ...basis, cluster }));
   opened.defer(holder.onReplace(({ config }) => metrics.follow(labelsOf(config))));

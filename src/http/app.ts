@@ -5,6 +5,7 @@ import type { Ingress } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import { requestIdsOf } from '../core/names.ts';
 import { ingressOf, setIngress } from './request-context.ts';
+import type { Locale } from './locales.ts';
 import type { Views } from './views.ts';
 
 /** Answers requests for the gateway's own pages; it answers every one. */
@@ -26,7 +27,7 @@ export function createOwnApp(deps: ErrorPageDeps, addRoutes: (app: Express) => v
   app.use(createSecurityHeaders());
   app.use(deps.views.assets.serve);
   addRoutes(app);
-  app.use(createNotFound(deps.views));
+  app.use(createNotFound(deps));
   app.use(createErrorPage(deps));
 
   return (request, response, ingress) => {
@@ -106,8 +107,19 @@ export function createOnlyDocuments(): RequestHandler {
   };
 }
 
+/** A page that reports a problem. */
+export interface ProblemPage {
+  readonly locale: Locale;
+  readonly title: string;
+  readonly text: string;
+  readonly reference?: string;
+  readonly link?: { readonly href: string; readonly label: string };
+}
+
 /** Dependencies of the error pages. */
 export interface ErrorPageDeps {
+  /** How this app shows a problem, if not as the pages for users do. */
+  readonly renderProblem?: (page: ProblemPage) => string;
   readonly views: Views;
   readonly log: Log;
   readonly randomBytes: (size: number) => Uint8Array;
@@ -117,7 +129,7 @@ export interface ErrorPageDeps {
  * Answers every error of our own pages: Express's own handler would wait for the end of the body first. A client's
  * error is answered with its status; any other is a fault of the gateway, logged under a reference.
  */
-function createErrorPage({ views, log }: ErrorPageDeps): ErrorRequestHandler {
+function createErrorPage({ views, log, renderProblem = renderForUsers(views) }: ErrorPageDeps): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     const status = clientStatus(error);
     const ids = requestIdsOf(ingressOf(request));
@@ -133,10 +145,12 @@ function createErrorPage({ views, log }: ErrorPageDeps): ErrorRequestHandler {
         : [locale.text('badRequest.title'), locale.text('badRequest.text')];
     // The rest of a body that was refused must not be read as the next request.
     response.status(status).type('html').setHeader('Connection', 'close');
-    response.end(
-      views.render('message', { locale, title }, status === 500 ? { text, reference: ids.reference } : { text }),
-    );
+    response.end(renderProblem({ locale, title, text, ...(status === 500 ? { reference: ids.reference } : {}) }));
   };
+}
+
+function renderForUsers(views: Views): (page: ProblemPage) => string {
+  return ({ locale, title, ...values }) => views.render('message', { locale, title }, values);
 }
 
 function clientStatus(error: unknown): number {
@@ -145,13 +159,14 @@ function clientStatus(error: unknown): number {
 }
 
 /** Answers requests that no route took: Express's own answer would wait for the end of a body that may never come. */
-function createNotFound(views: Views): RequestHandler {
+function createNotFound({ views, renderProblem = renderForUsers(views) }: ErrorPageDeps): RequestHandler {
   return (request, response) => {
     const locale = views.locales.choose(undefined, request.headers['accept-language']);
     const link = { href: '/', label: locale.text('notFound.link') };
-    const frame = { locale, title: locale.text('notFound.title') };
     response.status(404).type('html');
-    response.end(views.render('message', frame, { text: locale.text('notFound.text'), link }));
+    response.end(
+      renderProblem({ locale, title: locale.text('notFound.title'), text: locale.text('notFound.text'), link }),
+    );
   };
 }
 

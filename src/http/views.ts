@@ -28,6 +28,13 @@ type ViewName =
   | 'console-backend-strip'
   | 'console-backend'
   | 'console-maintenance'
+  | 'console-sessions'
+  | 'console-sessions-end'
+  | 'console-penalties'
+  | 'console-moves'
+  | 'console-nodes'
+  | 'console-route'
+  | 'console-statistics'
   | 'console-audit'
   | 'console-message';
 

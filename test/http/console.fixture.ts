@@ -11,11 +11,13 @@ import type { AuditEvent } from '../../src/core/audit.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { StaffGrant } from '../../src/core/identity.ts';
 import { silentLog } from '../../src/core/log.ts';
-import type { CanonicalUser, RecordKey } from '../../src/core/names.ts';
-import type { SessionStore } from '../../src/core/session.ts';
+import type { CanonicalUser, RecordKey, UserKey } from '../../src/core/names.ts';
+import type { NodeReport } from '../../src/core/node-report.ts';
+import { type ListedSession, sessionKind, type SessionRecord, type SessionStore } from '../../src/core/session.ts';
 import type { ShownBackend, ShownHost } from '../../src/http/console/backend-table.ts';
 import type { ConsoleBackends } from '../../src/http/console/backends.ts';
 import { createLiveStreams, type LiveStreams } from '../../src/http/console/live.ts';
+import type { ShownMove } from '../../src/http/console/moves.ts';
 import { addConsoleRoutes, type ConsolePagesDeps, createConsolePages } from '../../src/http/console/routes.ts';
 import type { ConsoleUsers } from '../../src/http/console/users.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
@@ -41,6 +43,9 @@ export interface ConsoleFixture extends AsyncDisposable {
   readonly streams: LiveStreams;
   /** The backends of the site. */
   backends: readonly ShownBackend[];
+  /** The sessions that are open. */
+  open: readonly ListedSession[];
+  moves: readonly ShownMove[];
   readonly factors: SecondFactors;
   readonly sessions: StaffSessions;
   readonly store: SessionStore;
@@ -98,6 +103,8 @@ export async function startConsole(): Promise<ConsoleFixture> {
     routes,
     streams,
     backends: [shownBackend('a', { state: 'DOWN' })],
+    open: [shownSession('K', 'alice@example.test'), shownSession('L', 'bob@example.test')],
+    moves: [shownMove('alice@example.test', 'waiting'), shownMove('bob@example.test', 'done')],
     factors: node.factors,
     sessions,
     store,
@@ -149,6 +156,7 @@ export async function startConsole(): Promise<ConsoleFixture> {
     users: someUsers(fixture),
     impersonation: someImpersonation(fixture),
     backends: someBackends(fixture),
+    ...someOperations(fixture),
     views,
     async refresh() {
       if (fixture.away.has('state')) throw away('store');
@@ -253,6 +261,148 @@ function someBackends(fixture: ConsoleFixture): ConsoleBackends {
     async activate(name, host, reason, by) {
       done.push(`activate ${host} of ${name} ${reason} ${by.actor}`);
     },
+  };
+}
+
+/** A session at a backend, of whom and from where a test says. */
+export function shownSession(
+  key: string,
+  user: string,
+  more: Partial<Pick<SessionRecord, 'backend' | 'clientAddress' | 'impersonation'>> = {},
+): ListedSession {
+  const nowMs = Date.now();
+  const record: SessionRecord = {
+    user: canonicalUser(user),
+    backend: backendName('a'),
+    host: 'a',
+    createdAtMs: nowMs - 60_000,
+    absoluteEndMs: nowMs + 600_000,
+    clientAddress: '192.0.2.9',
+    userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+    publicOrigin: 'http://mail.localhost',
+    userKey: 'u'.repeat(43) as UserKey,
+    sealed: '',
+    ...more,
+  };
+  return { key: key.padEnd(43, '0') as RecordKey, record, lastUseMs: nowMs - 5_000 };
+}
+
+/** The report of one node in a quiet minute. */
+export function nodeReport(name: string, more: Partial<NodeReport> = {}): NodeReport {
+  const nowMs = Date.now();
+  return {
+    name,
+    version: '0.2.0',
+    commit: '0123456789abcdef',
+    configHash: 'c0ffee00c0ffee00',
+    configLoadedAtMs: nowMs - 3_600_000,
+    startedAtMs: nowMs - 7_200_000,
+    workers: 2,
+    draining: false,
+    degraded: [],
+    atMs: nowMs,
+    clockSkewMs: 3,
+    sessions: 40,
+    logins: { ok: 2, refused: 0, failed: 0 },
+    backends: {},
+    alarms: {},
+    ...more,
+  };
+}
+
+function someOperations(
+  fixture: ConsoleFixture,
+): Pick<ConsolePagesDeps, 'sessionControl' | 'penalties' | 'moves' | 'nodes' | 'statistics'> {
+  const { done } = fixture;
+  return {
+    sessionControl: {
+      list: async ({ user, backend, kind }, most) =>
+        fixture.open
+          .filter(
+            ({ record }) =>
+              (user ?? record.user) === record.user &&
+              (backend ?? record.backend) === record.backend &&
+              (kind ?? sessionKind(record)) === sessionKind(record),
+          )
+          .slice(0, most),
+      named: async (key) => fixture.open.find((one) => one.key === key),
+      async end(sessions, reason, { actor }) {
+        done.push(`end ${sessions.map(({ record }) => record.user).join(' ')} ${reason} ${actor}`);
+      },
+    },
+    penalties: {
+      list: async () => [
+        {
+          user: 'eve@example.test',
+          network: '192.0.2.0/24',
+          refusals: 9,
+          delayMs: 8_000,
+          atMs: Date.now(),
+          leftMs: 500_000,
+        },
+      ],
+      async lift({ user, network }, reason, { actor }) {
+        done.push(`lift ${user} ${network} ${reason} ${actor}`);
+        return 1;
+      },
+    },
+    moves: {
+      all: () => fixture.moves,
+      async stop(user, reason, { actor }) {
+        done.push(`stop the move of ${user} ${reason} ${actor}`);
+        return undefined;
+      },
+      async back(user, reason, { actor }) {
+        done.push(`move ${user} back ${reason} ${actor}`);
+        return undefined;
+      },
+    },
+    nodes: {
+      reports: async () => ({
+        own: 'one',
+        all: [nodeReport('one'), nodeReport('two', { configHash: 'beef', clockSkewMs: 9_000, alarms: { ERR_X: 2 } })],
+      }),
+      certificates: () => [
+        { file: '/etc/postern/tls.pem', name: 'mail.example.test', validToMs: Date.now() + 5 * 24 * 3_600_000 },
+      ],
+      store: async () => ({ kind: 'redis', answers: true, role: 'master' }),
+    },
+    statistics: async () => someFigures,
+  };
+}
+
+const someFigures: Awaited<ReturnType<ConsolePagesDeps['statistics']>> = {
+  week: async () =>
+    Array.from({ length: 7 }, (_, day) => Array.from({ length: 24 }, (_one, hour) => (day < 5 ? hour * 7 : hour))),
+  logins: async (by, span) => ({
+    ...span,
+    rows: (by === 'day' ? ['2030-01-01', '2030-01-02', '2030-01-03'] : ['a', 'b']).map((key, at) => ({
+      key,
+      counts: {
+        signed_in: 100 * (at + 1),
+        refused: 7,
+        failed: at,
+        program_accepted: 3,
+        program_refused: 0,
+        program_failed: 0,
+      },
+    })),
+  }),
+  knownSinceMs: async () => Date.UTC(2030, 0, 1),
+};
+
+function shownMove(user: string, phase: 'waiting' | 'done'): ShownMove {
+  return {
+    user,
+    from: 'a',
+    to: 'b',
+    phase,
+    reason: 'new disks',
+    by: 'root (socket)',
+    startedAtMs: 0,
+    phaseAtMs: 0,
+    explanation: `${user} is ${phase}`,
+    offer: phase === 'done' ? 'back' : 'stop',
   };
 }
 

@@ -29,8 +29,10 @@ suite('the console', () => {
       assert.deepEqual([reply.status, reply.headers['location']], [303, '/-/login'], path);
     }
     assert.equal((await browser.get('/?_task=mail')).headers['location'], '/-/');
-    assert.equal((await browser.get('/SOGo/')).status, 404);
-    assert.equal((await browser.get('/-/sessions')).status, 404);
+    const missing = await browser.get('/SOGo/', { 'Accept-Language': 'de' });
+    assert.equal(missing.status, 404);
+    assert.match(missing.text, /<body class="console narrow">[^]*Page not found[^]*Back to the console/);
+    assert.equal((await browser.get('/-/sessions')).headers['location'], '/-/login');
   });
 
   test('takes a password, then a code, each under another cookie that no script and no other site can use', async () => {

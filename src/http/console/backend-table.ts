@@ -64,7 +64,7 @@ const sortKeys = ['name', 'state', 'host', 'sessions', 'logins', 'errors', 'p95'
 type SortKey = (typeof sortKeys)[number];
 
 /** The order of states from bad to good, and their words. */
-const states: Readonly<Record<HostState, { readonly rank: number; readonly word: string }>> = {
+const stateRanks: Readonly<Record<HostState, { readonly rank: number; readonly word: string }>> = {
   DOWN: { rank: 0, word: 'down' },
   MAINT: { rank: 1, word: 'maintenance' },
   DRAIN: { rank: 2, word: 'drain' },
@@ -172,7 +172,7 @@ export function sortedTable(all: readonly ShownBackend[], query: TableQuery, now
   const groups = new Map<string, TableRow[]>();
   for (const backend of shown) {
     const title =
-      query.group === 'state' ? states[backend.state].word : query.group === 'prefix' ? prefixOf(backend.name) : '';
+      query.group === 'state' ? stateRanks[backend.state].word : query.group === 'prefix' ? prefixOf(backend.name) : '';
     const rows = groups.get(title);
     if (rows === undefined) groups.set(title, [tableRow(backend, nowMs)]);
     else rows.push(tableRow(backend, nowMs));
@@ -181,7 +181,7 @@ export function sortedTable(all: readonly ShownBackend[], query: TableQuery, now
     groups: [...groups].map(([title, rows]) => ({ title, rows })),
     strip: stateKeys.map((state) => ({
       state,
-      word: states[state].word,
+      word: stateRanks[state].word,
       count: all.filter((backend) => backend.state === state).length,
       href: `/-/backends${tableQueryText({ ...query, state })}`,
     })),
@@ -203,7 +203,7 @@ function orderBy({ sort, isDescending }: TableQuery): (a: ShownBackend, b: Shown
       case 'name':
         return '';
       case 'state':
-        return states[backend.state].rank;
+        return stateRanks[backend.state].rank;
       case 'host':
         return activeText(backend);
       case 'checked':
@@ -245,7 +245,7 @@ function tableRow(backend: ShownBackend, nowMs: number): TableRow {
   return {
     name,
     state,
-    word: set?.percent === undefined || state !== 'DRAIN' ? states[state].word : `drain ${set.percent} %`,
+    word: set?.percent === undefined || state !== 'DRAIN' ? stateRanks[state].word : `drain ${set.percent} %`,
     host: activeText(backend),
     sessions: figure(traffic?.sessions),
     logins: figure(traffic?.logins),

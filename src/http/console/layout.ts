@@ -1,5 +1,6 @@
 import type { Response } from 'express';
 import type { FailureSource } from '../../core/error.ts';
+import type { ProblemPage } from '../app.ts';
 import type { TextKey } from '../locales.ts';
 import type { Views } from '../views.ts';
 
@@ -35,6 +36,13 @@ export function showPage(
   const policy = response.getHeader('Content-Security-Policy');
   if (isLive) response.setHeader('Content-Security-Policy', `${String(policy)};connect-src 'self'`);
   response.end(views.render(name, { locale, title }, { ...frame, ...values, time: timeText }));
+}
+
+/** Renders a problem of any path of the console's host: a page that is not there, or a request that is none. */
+export function renderConsoleProblem(views: Views, { title, text, reference }: ProblemPage): string {
+  const locale = views.locales.choose('en', undefined);
+  const values = { user: undefined, roles: [], token: '', text, reference };
+  return views.render('console-message', { locale, title }, values);
 }
 
 /** A page that only says something. */

@@ -36,6 +36,7 @@ interface ExplainedUser {
     readonly answer: string;
     readonly home?: string;
     readonly why?: string;
+    readonly tookMs?: number;
   }[];
 }
 

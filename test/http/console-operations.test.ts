@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, suite, test } from 'node:test';
+import { canonicalUser } from '../login/named.fixture.ts';
+import { type ConsoleFixture, sam, shownSession, signedIn, startConsole } from './console.fixture.ts';
+
+let fixture: ConsoleFixture;
+beforeEach(async () => {
+  fixture = await startConsole();
+  fixture.grants.set(sam, { roles: ['operator'] });
+});
+afterEach(() => fixture[Symbol.asyncDispose]());
+
+suite('the operators’ pages of the console', () => {
+  test('list sessions with their kind, and end one with a reason', async () => {
+    const impersonation = {
+      actor: canonicalUser('otto@example.test'),
+      staffSession: shownSession('S', 'otto@example.test').key,
+      reason: 'lost her folders',
+      ticket: '',
+    };
+    fixture.open = [...fixture.open, shownSession('M', 'carol@example.test', { impersonation })];
+    const { browser } = await signedIn(fixture);
+    const { text } = await browser.get('/-/sessions');
+    assert.match(text, /carol@example\.test<\/a><\/th><td>opened by otto@example\.test until /);
+    assert.match(text, /Firefox, Linux/);
+    const end = fixture.open[0]?.key ?? '';
+    assert.equal((await browser.post('/-/sessions', { end, reason: ' ' })).status, 400);
+    assert.deepEqual(fixture.done, []);
+    const ended = await browser.post('/-/sessions', { end, reason: 'lost laptop', user: 'alice@example.test' });
+    assert.equal(ended.headers['location'], '/-/sessions?user=alice%40example.test&ended=1');
+    assert.deepEqual(fixture.done, ['end alice@example.test lost laptop sam@example.test']);
+    assert.match((await browser.get('/-/sessions?ended=1')).text, /One session was ended/);
+    assert.equal(
+      (await browser.post('/-/sessions', { end: 'gone', reason: 'x' })).headers['location'],
+      '/-/sessions?ended=0',
+    );
+  });
+
+  test('end all sessions that a filter matches only after one more question', async () => {
+    const { browser } = await signedIn(fixture);
+    await browser.get('/-/sessions?backend=a');
+    const all = { all: 'yes', reason: 'new disks' };
+    assert.equal((await browser.post('/-/sessions', all)).status, 400, 'not of everybody');
+    const asked = await browser.post('/-/sessions', { ...all, backend: 'a' });
+    assert.match(asked.text, /2 sessions of 2 people<\/strong> end on all nodes/);
+    assert.deepEqual(fixture.done, []);
+    await browser.post('/-/sessions', { ...all, backend: 'a', sure: 'yes' });
+    assert.deepEqual(fixture.done, ['end alice@example.test bob@example.test new disks sam@example.test']);
+  });
+
+  test('show how far moves are, stop one, and move a user back', async () => {
+    const { browser } = await signedIn(fixture);
+    const { text } = await browser.get('/-/moves');
+    assert.match(text, /1 of 2 done, <a href="\/-\/moves\?phase=waiting">1 waiting<\/a>/);
+    await browser.post('/-/moves', { stop: 'alice@example.test', reason: 'not today' });
+    await browser.post('/-/moves', { back: 'bob@example.test', reason: 'wrong user' });
+    assert.equal((await browser.post('/-/moves', { back: 'bob@example.test' })).status, 400);
+    assert.deepEqual(fixture.done, [
+      'stop the move of alice@example.test not today sam@example.test',
+      'move bob@example.test back wrong user sam@example.test',
+    ]);
+  });
+
+  test('list penalties, and lift the one of a row', async () => {
+    const { browser } = await signedIn(fixture);
+    const { text } = await browser.get('/-/penalties');
+    const lift = /name="lift" value="([^"]+)"/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? '';
+    await browser.post('/-/penalties', { lift, reason: 'it was her telephone' });
+    assert.deepEqual(fixture.done, ['lift eve@example.test 192.0.2.0/24 it was her telephone sam@example.test']);
+  });
+
+  test('mark nodes that differ, clocks that are off, and certificates that end soon', async () => {
+    const { browser } = await signedIn(fixture);
+    const { text } = await browser.get('/-/nodes');
+    assert.match(text, /<code>beef<\/code> <span class="state maint">differs/);
+    assert.match(text, /9000 ms <span class="state maint">off/);
+    assert.match(text, /ends soon<\/span> mail\.example\.test/);
+    assert.match(text, /answers<\/span> Redis, role master/);
+    assert.match(text, /ERR_X: 2/);
+  });
+
+  test('say in words when most people sign in, and give each bar its figures', async () => {
+    const { browser } = await signedIn(fixture);
+    const { text } = await browser.get('/-/statistics');
+    assert.match(text, /Busiest: Monday from 23 to 24 h UTC, with 161 sign-ins/);
+    assert.match(text, /<th scope="row">2030-01-03<\/th>[^]*?<td>300<\/td><td>7<\/td><td>2<\/td><td>3<\/td>/);
+    assert.match((await browser.get('/-/statistics?by=backend&days=7')).text, /Sign-ins by backend/);
+  });
+
+  test('draw the way of a user from the browser to the webmail, with times', async () => {
+    const { browser } = await signedIn(fixture);
+    const { text } = await browser.get('/-/route?user=alice@example.test');
+    const stations = [...text.matchAll(/<li class="(\w+)"><span class="reference">([^<]+)<\/span>/g)];
+    assert.deepEqual(
+      stations.map(([, state, kind]) => [kind, state]),
+      [
+        ['Client', 'good'],
+        ['Balancer', 'good'],
+        ['Node', 'good'],
+        ['Directory', 'good'],
+        ['Backend a, IMAP', 'good'],
+        ['Webmail roundcube', 'bad'],
+      ],
+    );
+    assert.match(text, /3\.0 ms/);
+  });
+
+  test('offer nothing to change to a viewer', async () => {
+    fixture.grants.set(sam, { roles: ['viewer'] });
+    const { browser } = await signedIn(fixture);
+    for (const path of ['/-/sessions', '/-/moves', '/-/penalties', '/-/nodes']) {
+      const { status, text } = await browser.get(path);
+      assert.equal(status, 200);
+      assert.doesNotMatch(text, /name="reason"/, path);
+    }
+  });
+});
