@@ -26,7 +26,7 @@ import { buildSnapshot } from './gateway/snapshot.ts';
 import { openDirectory, openSessionStore } from './gateway/stores.ts';
 import { Team } from './gateway/workers.ts';
 import { createProbeLogin, type TestedHost } from './login/probe-login.ts';
-import { createLog } from './observe/log.ts';
+import { openLog } from './observe/log-destination.ts';
 import type { TrafficSlice } from './observe/traffic.ts';
 import { createImapPassdb } from './passdb/imap.ts';
 
@@ -90,8 +90,8 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const reading = createReading(configFile, worker?.filesRead);
   const config = await reading.read();
   const holder = new ConfigHolder(config);
-  const plainLog = givenLog ?? createLog({ level: config.log.level });
   await using opened = new AsyncDisposableStack();
+  const plainLog = givenLog ?? opened.use(await openLog(config.log)).log;
   const team = config.workers > 1 && worker === undefined ? opened.use(new Team(configFile, plainLog)) : undefined;
   const node = opened.use(
     await openNode({

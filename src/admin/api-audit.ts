@@ -1,7 +1,7 @@
 import { type Audit, auditEventNames, type AuditFilter, type AuditLine } from '../core/audit.ts';
 import { isoTime } from '../core/clock.ts';
 import { defined } from '../core/objects.ts';
-import { ApiRefusal, type ApiRoute, ok, timeIn, wordIn } from './api-exchange.ts';
+import { type ApiRoute, limitIn, ok, timeIn, wordIn } from './api-exchange.ts';
 
 /** Dependencies of the API's audit operations. */
 export interface ApiAuditDeps {
@@ -19,7 +19,7 @@ export function auditRoutes({ audit }: ApiAuditDeps): readonly ApiRoute[] {
       method: 'GET',
       path: '/audit',
       async handle({ query }) {
-        const limit = limitIn(query);
+        const limit = limitIn(query, maxListedLines, 100);
         // One line more than shown tells whether there are more.
         const lines = await audit.list(filterIn(query), limit + 1);
         return ok({ lines: lines.slice(0, limit).map(describeLine), truncated: lines.length > limit });
@@ -37,12 +37,6 @@ function filterIn(query: URLSearchParams): AuditFilter {
     ...Object.fromEntries(textFilters.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]]))),
     ...defined({ sinceMs, untilMs }),
   };
-}
-
-function limitIn(query: URLSearchParams): number {
-  const limit = Number(query.get('limit') ?? 100);
-  if (Number.isInteger(limit) && limit >= 1 && limit <= maxListedLines) return limit;
-  throw new ApiRefusal(400, `limit is not a number from 1 to ${maxListedLines}`);
 }
 
 function describeLine({ timeMs, ...line }: AuditLine) {

@@ -1,4 +1,5 @@
 import type { AuditEvent } from '../core/audit.ts';
+import { createNetworkMatch } from '../core/ip-networks.ts';
 import { defined } from '../core/objects.ts';
 
 /** A request of the API, read and authenticated. */
@@ -57,6 +58,24 @@ export function wordIn<Word extends string>(
   const word = words.find((one) => one === value);
   if (word === undefined) throw new ApiRefusal(400, `${name} is not one of ${words.join(', ')}`);
   return word;
+}
+
+/** Reads `limit` of a query. Throws ApiRefusal if it is not a number from 1 to `most`. */
+export function limitIn(query: URLSearchParams, most: number, otherwise = most): number {
+  const limit = Number(query.get('limit') ?? otherwise);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= most) return limit;
+  throw new ApiRefusal(400, `limit is not a number from 1 to ${most}`);
+}
+
+/** Reads `network` of a query, as a test of addresses; undefined if it is missing. Throws ApiRefusal else. */
+export function networkIn(query: URLSearchParams): ((address: string) => boolean) | undefined {
+  const network = query.get('network');
+  if (network === null) return undefined;
+  try {
+    return createNetworkMatch([network]);
+  } catch {
+    throw new ApiRefusal(400, `network is neither an address nor a network: write one such as 192.0.2.0/24`);
+  }
 }
 
 /** Makes a 200 answer with this body. */

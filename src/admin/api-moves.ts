@@ -19,7 +19,7 @@ import {
   textIn,
   wordIn,
 } from './api-exchange.ts';
-import { type ApiSessionsDeps, describeSession } from './api-sessions.ts';
+import { type ApiSessionsDeps, describeSessions } from './api-sessions.ts';
 
 /** Dependencies of the API's operations on moves and overrides. */
 export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions' | 'backends'> {
@@ -62,7 +62,7 @@ class UserRequests {
       backend,
       overridden: this.#deps.state.overrides.get(user)?.backend === backend,
       ...defined({ move: move === undefined ? undefined : this.#describe(user, move) }),
-      sessions: listed.map(describeSession),
+      sessions: describeSessions(listed.toReversed()),
     });
   }
 

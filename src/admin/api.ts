@@ -9,6 +9,7 @@ import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
 import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
 import { type ApiDirectoryDeps, type ApiNodeDeps, directoryRoutes, nodeRoutes } from './api-node.ts';
+import { type ApiPenaltiesDeps, penaltyRoutes } from './api-penalties.ts';
 import { type ApiSessionsDeps, sessionRoutes } from './api-sessions.ts';
 import { type ApiStaffDeps, staffRoutes } from './api-staff.ts';
 import { type ApiStatisticsDeps, statisticsRoutes } from './api-statistics.ts';
@@ -18,6 +19,7 @@ type ApiParts = ApiAuditDeps &
   ApiBackendsDeps &
   ApiDirectoryDeps &
   ApiNodeDeps &
+  ApiPenaltiesDeps &
   ApiSessionsDeps &
   ApiMovesDeps &
   ApiStaffDeps &
@@ -44,6 +46,7 @@ export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
   return [
     ...backendRoutes(deps),
     ...sessionRoutes(deps),
+    ...penaltyRoutes(deps),
     ...directoryRoutes(deps),
     ...moveRoutes(deps),
     ...staffRoutes(deps),

@@ -10,6 +10,7 @@ import { addInit } from './init.ts';
 import { addKeys } from './keys.ts';
 import { addLookup } from './lookup.ts';
 import type { ExitCode } from './options.ts';
+import { addPenalty } from './penalty.ts';
 import { addSessions } from './sessions.ts';
 import { addStaff } from './staff.ts';
 import { addStatistics } from './statistics.ts';
@@ -31,6 +32,7 @@ export const otherCommands: readonly AddCommand[] = [
   addBackend,
   addMoves,
   addSessions,
+  addPenalty,
   addDrain,
   addStatistics,
   addAudit,

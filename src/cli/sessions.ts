@@ -1,6 +1,6 @@
-import type { Command } from 'commander';
-import { isObject } from '../core/objects.ts';
-import { deviceName } from '../core/text.ts';
+import { type Command, Option } from 'commander';
+import { defined, isObject } from '../core/objects.ts';
+import { sessionKinds } from '../core/session.ts';
 import { type ApiReply, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
@@ -14,15 +14,24 @@ import {
 } from './options.ts';
 import { json, table } from './output.ts';
 
-interface ListOptions {
-  readonly config: string;
-  readonly format: Format;
+/** Which sessions a command is about. */
+interface Wanted {
   readonly user?: string;
   readonly backend?: string;
+  readonly host?: string;
   readonly address?: string;
+  readonly network?: string;
+  readonly kind?: string;
 }
 
-interface EndOptions extends Omit<ListOptions, 'format'> {
+interface ListOptions extends Wanted {
+  readonly config: string;
+  readonly format: Format;
+  readonly limit?: string;
+}
+
+interface EndOptions extends Wanted {
+  readonly config: string;
   readonly reason: string;
 }
 
@@ -50,60 +59,117 @@ interface SessionCommandParts {
   readonly end: (code: ExitCode) => void;
 }
 
-function addSession(program: Command, { environment, finish, end }: SessionCommandParts): void {
+function addSession(program: Command, parts: SessionCommandParts): void {
+  const { environment, finish, end } = parts;
   const session = program.command('session').summary('list and end sessions');
-  session
-    .command('list')
-    .summary('list the sessions of all nodes')
+  withFilters(session.command('list').summary('list the sessions of all nodes, the newest first'))
     .option('--user <user>', 'of this user')
-    .option('--backend <name>', 'on this backend')
-    .option('--address <address>', 'from this client address')
+    .addOption(limitOption())
     .addOption(configOption())
     .addOption(formatOption())
-    .action(async ({ config, format, ...wanted }: ListOptions) => {
-      const ask = await openApi(config, environment);
-      const reply = await ask('GET', `/sessions?${new URLSearchParams(wanted).toString()}`);
-      finish(reply, () => (format === 'json' ? json(reply.body) : sessionTable(reply.body['sessions'])));
-    });
-  session
-    .command('end')
-    .summary('end one session, or all that match, on all nodes within a second')
+    .action((options: ListOptions) => listSessions(options, parts));
+  withFilters(session.command('end').summary('end one session, or all that match, on all nodes within a second'))
     .argument('[session]', 'the id from `postern session list`')
     .option('--user <user>', 'of this user')
-    .option('--backend <name>', 'on this backend')
-    .option('--address <address>', 'from this client address')
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (id: string | undefined, { config, reason, ...wanted }: EndOptions) => {
       if ((id === undefined) === (Object.keys(wanted).length === 0)) {
-        environment.complain('say which sessions to end: the id of one, or --user, --backend or --address\n');
+        environment.complain('say which sessions to end: the id of one, or --user, --backend, --address or the like\n');
         return end(exitCodes.invalid);
       }
       const ask = await openApi(config, environment);
-      const which = id === undefined ? `?${new URLSearchParams(wanted).toString()}` : `/${encodeURIComponent(id)}`;
+      const which = id === undefined ? `?${queryOf(wanted)}` : `/${encodeURIComponent(id)}`;
       const reply = await ask('DELETE', `/sessions${which}`, { reason });
-      finish(reply, () => (id === undefined ? `Sessions ended: ${cell(reply.body['ended'])}.\n` : 'Ended.\n'));
+      const { ended, users } = reply.body;
+      finish(reply, () =>
+        id === undefined ? `Sessions ended: ${cell(ended)}, of ${countOf(users, 'user')}.\n` : 'Ended.\n',
+      );
     });
   withExamples(session, [
     ['postern session list --backend a', 'sessions on backend a'],
-    ['postern session end 3Qf… --reason "lost laptop"', 'end this session'],
+    ['postern session end 3Qf8aB2x --reason "lost laptop"', 'end this session'],
     ['postern session end --address 192.0.2.7 --reason abused', 'end all sessions from this address'],
   ]);
 }
 
-function addWho(program: Command, { environment, finish }: SessionCommandParts): void {
-  const who = program
-    .command('who')
-    .summary('show the backend and sessions of a user')
-    .argument('<user>', 'a user name, as typed at sign-in')
+function addWho(program: Command, parts: SessionCommandParts): void {
+  const { environment, finish } = parts;
+  const who = program.command('who').summary('show who is signed in, or the backend and sessions of one user');
+  withFilters(who)
+    .argument('[user]', 'a user name, as typed at sign-in; everybody without one')
+    .addOption(limitOption())
     .addOption(configOption())
     .addOption(formatOption())
-    .action(async (user: string, { config, format }: { config: string; format: Format }) => {
+    .action(async (user: string | undefined, options: ListOptions) => {
+      const { config, format, limit, ...wanted } = options;
+      if (user === undefined) return listSessions(options, parts);
+      if (limit !== undefined || Object.keys(wanted).length > 0) return listSessions({ ...options, user }, parts);
       const ask = await openApi(config, environment);
       const reply = await ask('GET', `/users/${encodeURIComponent(user)}`);
       finish(reply, () => (format === 'json' ? json(reply.body) : describeUser(reply.body)));
     });
-  withExamples(who, [['postern who alice@example.org', 'backend, move if there is one, and sessions']]);
+  withExamples(who, [
+    ['postern who alice@example.org', 'backend, move if there is one, and sessions'],
+    ['postern who --network 192.0.2.0/24', 'everybody who is signed in from there'],
+    ['postern who --kind opened', 'mailboxes that staff have open now'],
+  ]);
+}
+
+/** The options that select sessions, but for the user. */
+function withFilters(command: Command): Command {
+  return command
+    .option('--backend <name>', 'on this backend')
+    .option('--host <name>', 'on this host')
+    .option('--address <address>', 'from this client address')
+    .option('--network <network>', 'from this network, such as 192.0.2.0/24')
+    .addOption(
+      new Option('--kind <kind>', 'users, the console, or mailboxes that staff opened').choices([...sessionKinds]),
+    );
+}
+
+function limitOption(): Option {
+  return new Option('--limit <number>', 'show at most so many (default: 1000)');
+}
+
+function queryOf(wanted: object): string {
+  return new URLSearchParams(Object.entries(wanted)).toString();
+}
+
+const pageLimit = 1000;
+
+/** Lists sessions page by page, so that neither the gateway nor the command holds more than it must. */
+async function listSessions(
+  { config, format, limit: limitText, ...wanted }: ListOptions,
+  { environment, end }: SessionCommandParts,
+): Promise<void> {
+  const limit = Number(limitText ?? pageLimit);
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    environment.complain(`--limit ${limitText} is not a number from 1 on: write how many sessions to show\n`);
+    return end(exitCodes.invalid);
+  }
+  const ask = await openApi(config, environment);
+  const sessions: Readonly<Record<string, unknown>>[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = { ...wanted, limit: Math.min(limit - sessions.length, pageLimit), ...defined({ cursor }) };
+    const reply = await ask('GET', `/sessions?${queryOf(page)}`);
+    const refused = refusalCode(reply, environment.complain);
+    if (refused !== undefined) return end(refused);
+    sessions.push(...rowsIn(reply.body['sessions']));
+    const { next } = reply.body;
+    cursor = typeof next === 'string' ? next : undefined;
+  } while (cursor !== undefined && sessions.length < limit);
+  const isCut = cursor !== undefined;
+  const told = isCut ? ` There are more: --limit ${limit * 10} shows them.` : '';
+  const users = new Set(sessions.map((session) => session['user'])).size;
+  const sum = `${countOf(sessions.length, 'session')} of ${countOf(users, 'user')}.${told}\n`;
+  environment.print(format === 'json' ? json({ sessions, truncated: isCut }) : `${sessionTable(sessions)}${sum}`);
+  end(exitCodes.ok);
+}
+
+function countOf(count: unknown, noun: string): string {
+  return `${Number(count).toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function addKick(program: Command, { environment, finish }: SessionCommandParts): void {
@@ -117,10 +183,10 @@ function addKick(program: Command, { environment, finish }: SessionCommandParts)
       const ask = await openApi(config, environment);
       const reply = await ask('DELETE', `/users/${encodeURIComponent(user)}/sessions`, { reason });
       finish(reply, () => {
-        const { user: ofWhom, ended } = reply.body;
-        return ended === 0
-          ? `${cell(ofWhom)} has no open sessions.\n`
-          : `Sessions of ${cell(ofWhom)} ended: ${cell(ended)}.\n`;
+        const { user: ofWhom, ended, nodes } = reply.body;
+        if (ended === 0) return `${cell(ofWhom)} has no open sessions.\n`;
+        const where = nodes === undefined ? '' : nodes === 1 ? ', on the only node' : `, on all ${cell(nodes)} nodes`;
+        return `Sessions of ${cell(ofWhom)} ended: ${cell(ended)}${where}.\n`;
       });
     });
   withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'alice must sign in again']]);
@@ -128,12 +194,16 @@ function addKick(program: Command, { environment, finish }: SessionCommandParts)
 
 function sessionTable(sessions: unknown): string {
   const rows = rowsIn(sessions).map((session) => {
-    const facts = ['id', 'user', 'host', 'address'].map((name) => cell(session[name]));
-    const browser = cell(session['user_agent']);
+    const { short_id: id, user, host, address, browser, user_agent: program } = session;
     const times = [session['since'], session['last_use']].map(minuteOf);
-    return [...facts, ...times, deviceName(browser) ?? browser];
+    return [cell(id), cell(user), kindOf(session), cell(host), cell(address), ...times, cell(browser ?? program)];
   });
-  return table(['SESSION', 'USER', 'HOST', 'ADDRESS', 'SINCE (UTC)', 'LAST USE (UTC)', 'BROWSER'], rows);
+  return table(['SESSION', 'USER', 'KIND', 'HOST', 'ADDRESS', 'SINCE (UTC)', 'LAST USE (UTC)', 'BROWSER'], rows);
+}
+
+/** What a session is: `opened by sam@example.org until 15:04` is a mailbox that staff opened. */
+function kindOf({ kind, opened_by: actor, until }: Readonly<Record<string, unknown>>): string {
+  return kind === 'opened' ? `opened by ${cell(actor)} until ${minuteOf(until).slice(11)}` : cell(kind);
 }
 
 /** A time of the API to the minute, as the console shows it. */

@@ -52,7 +52,7 @@ export function configShape(referenced: ReferencedFiles) {
     backends: backendsSection(referenced),
     include: includeSection,
     requests: requestsSection,
-    log: logSection,
+    log: logSection(referenced),
     statistics: statisticsSection,
     shutdown: shutdownSection,
   };

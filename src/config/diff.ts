@@ -35,6 +35,9 @@ const fixed: readonly Fixed[] = [
   ['state.redis', (config) => config.state.redis],
   ['audit.file', (config) => config.audit.file],
   ['audit.syslog', (config) => config.audit.syslog],
+  ['log.level', (config) => config.log.level],
+  ['log.format', (config) => config.log.format],
+  ['log.syslog', (config) => config.log.syslog],
   ['sessions.keys_file', (config) => config.sessions.keysFile],
 ];
 

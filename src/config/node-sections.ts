@@ -58,25 +58,40 @@ export const requestsSection = section({
   .describe('Limits on the size and speed of requests.');
 
 /** Schema of `log`. */
-export const logSection = section({
-  level: oneOf(['debug', 'info', 'warn', 'error', 'silent'])
-    .prefault('info')
-    .describe('The lowest level that is logged.'),
-  requests: z
-    .union([oneOf(['off', 'all']), z.number().gt(0, shareRemedy).lt(1, shareRemedy)], {
-      error: shareRemedy,
-    })
-    .prefault('off')
-    .describe(
-      'Which proxied requests are logged: `off`, `all`, or a share such as 0.01. Query strings are never logged.',
-    ),
-})
-  .transform(({ level, requests }) => ({
-    level,
-    requests: requests === 'off' ? 0 : requests === 'all' ? 1 : requests,
-  }))
-  .prefault({})
-  .describe('The log: JSON lines on standard output.');
+export function logSection(referenced: ReferencedFiles) {
+  return section({
+    level: oneOf(['debug', 'info', 'warn', 'error', 'silent'])
+      .prefault('info')
+      .describe('The lowest level that is logged.'),
+    requests: z
+      .union([oneOf(['off', 'all']), z.number().gt(0, shareRemedy).lt(1, shareRemedy)], {
+        error: shareRemedy,
+      })
+      .prefault('off')
+      .describe(
+        'Which proxied requests are logged: `off`, `all`, or a share such as 0.01. Query strings are never logged.',
+      ),
+    format: oneOf(['auto', 'json', 'text'])
+      .prefault('auto')
+      .describe(
+        'The form of the lines on standard output: `json`; `text`, for people; or `auto`, text on a terminal and JSON elsewhere.',
+      ),
+    syslog: syslogSection(referenced)
+      .optional()
+      .describe(
+        'A syslog server that gets a copy of each line, in JSON (RFC 5424, facility daemon): `tls://HOST` or `tcp://HOST`, ' +
+          'or a map with `url`. Nothing waits for it; up to 1000 lines wait for the server, further ones are dropped and counted.',
+      ),
+  })
+    .transform(({ level, requests, format, syslog }) => ({
+      level,
+      requests: requests === 'off' ? 0 : requests === 'all' ? 1 : requests,
+      format,
+      ...defined({ syslog }),
+    }))
+    .prefault({})
+    .describe('The log, on standard output: see [log.md](log.md).');
+}
 
 /** Schema of `statistics`. */
 export const statisticsSection = section({

@@ -37,6 +37,14 @@ export const logEvents = {
   'certificates-not-read': error('certificates not readable; the old ones stay in use', ['err'], {
     action: 'Make the files of `tls` readable by the gateway, and each key match its certificate.',
   }),
+  'log-copy-waits': warn('cannot copy the log to syslog; queueing lines', ['syslog', 'err'], {
+    action: 'Check the syslog server.',
+  }),
+  'log-copy-stopped': warn('log not copied to syslog: queue full; dropping lines', ['syslog', 'waiting'], {
+    action: 'Restore the syslog server; the lines are on standard output.',
+  }),
+  'log-copy-resumed': info('log copy to syslog resumed', ['syslog', 'dropped']),
+  'log-copy-incomplete': warn('log lines not copied to syslog', ['syslog', 'lost']),
   'api-stale': debug("answering the operators' API from the last known state", ['err']),
   'api-failed': error("request to the operators' API failed", ['err'], { action: 'Report this bug.' }),
 

@@ -22,8 +22,11 @@ export const endReasons = [
 /** Why a session ended. */
 export type EndReason = (typeof endReasons)[number];
 
-/** The kind of a session: a user's own, staff at the console, or a mailbox that staff opened. */
-export type SessionKind = 'user' | 'console' | 'opened';
+/** The kinds of sessions: a user's own, staff at the console, or a mailbox that staff opened. */
+export const sessionKinds = ['user', 'console', 'opened'] as const;
+
+/** The kind of a session. */
+export type SessionKind = (typeof sessionKinds)[number];
 
 /** The kind of the session that a record describes. */
 export function sessionKind({ staff, impersonation }: SessionRecord): SessionKind {
@@ -50,6 +53,30 @@ export function sessionFacts(key: RecordKey, record: SessionRecord) {
   const { user, clientAddress: client, impersonation, backend, host } = record;
   const actor = impersonation === undefined ? {} : { actor: impersonation.actor };
   return { session: shortSessionId(key), user, kind: sessionKind(record), ...actor, client, backend, host };
+}
+
+/** The short names of sessions in a list: as `shortSessionId`, and longer where two would be the same. */
+export function shortSessionIds(keys: readonly RecordKey[]): ReadonlyMap<RecordKey, string> {
+  const sorted = [...new Set(keys)].map((key) => ({ key, text: key.replace(/^-+/, '') }));
+  sorted.sort((a, b) => (a.text < b.text ? -1 : 1));
+  const shared = sorted.map(({ text }, index) => commonLength(text, sorted[index + 1]?.text ?? ''));
+  return new Map(
+    sorted.map(({ key, text }, index) => {
+      const needed = Math.max(shared[index] ?? 0, shared[index - 1] ?? 0) + 1;
+      return [key, text.slice(0, Math.max(shortSessionIdChars, needed))];
+    }),
+  );
+}
+
+/** Whether an operator may mean this session by this text: its whole name, or a beginning as lists show it. */
+export function isSessionMeant(key: RecordKey, text: string): boolean {
+  return key === text || (text.length >= shortSessionIdChars && key.replace(/^-+/, '').startsWith(text));
+}
+
+function commonLength(one: string, other: string): number {
+  let length = 0;
+  while (length < one.length && one[length] === other[length]) length += 1;
+  return length;
 }
 
 /** A mailbox that staff opened: who, why, and on whose session it hangs. The session's user is the subject. */
@@ -137,6 +164,20 @@ export interface StoredEntry {
   readonly session: StoredSession;
 }
 
+/** A place in the list of all sessions, from which a later call can go on. */
+export interface SessionPlace {
+  /** What the store sorts by, in milliseconds; it falls from the newest session to the oldest. */
+  readonly at: number;
+  readonly key: RecordKey;
+  /** About how many sessions are newer. */
+  readonly rank: number;
+}
+
+/** A living session and its place in the list of all. */
+export interface PlacedEntry extends StoredEntry {
+  readonly place: SessionPlace;
+}
+
 /** The store's answer for a key: a living session, how one ended (while its tombstone stands), or none. */
 export type StoredLookup =
   | { readonly kind: 'found'; readonly session: StoredSession }
@@ -180,8 +221,8 @@ export interface SessionStore extends AsyncDisposable {
   noteUse(uses: readonly UseNote[]): Promise<void>;
   /** The living sessions under these indexes, oldest first. */
   ofUser(userKeys: readonly UserKey[]): Promise<readonly StoredEntry[]>;
-  /** Yields all living sessions, in pages and in no order. */
-  all(): AsyncIterable<readonly StoredEntry[]>;
+  /** Yields all living sessions in pages, the newest first; with `after`, those behind that place. */
+  all(after?: SessionPlace): AsyncIterable<readonly PlacedEntry[]>;
   /**
    * Registers id and fingerprint of server keys for all nodes, and returns all that are then registered. Registers
    * nothing when `keys` lacks a promoted key that is registered, or has it with another fingerprint.
@@ -250,6 +291,11 @@ export interface ListedSession {
   readonly key: RecordKey;
   readonly record: SessionRecord;
   readonly lastUseMs: number;
+}
+
+/** A session as lists show it, and its place in the list of all. */
+export interface PlacedSession extends ListedSession {
+  readonly place: SessionPlace;
 }
 
 /** The parts of a new session. */

@@ -46,6 +46,7 @@ function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
     },
     heldPerHost: node.heldPerHost,
     sessions,
+    penalties: node.penalties,
     explain: (typed) => explainHere(holder.current, cluster, typed),
     forgetHome: (user) => cluster.forgetHome(user),
     userNamed: (typed) => userNamed(holder.current, typed ?? ''),

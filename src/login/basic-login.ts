@@ -319,7 +319,7 @@ function closed({ backend, kind }: Closure): PosternError {
 }
 
 /** The event of each Basic password that was tried; a remembered one has no event. */
-export interface BasicLoginEvent {
+export interface BasicLoginEvent extends RequestIds {
   /** `failed`: a fault of the gateway itself. */
   readonly result: PasswordCheck['kind'] | 'unavailable' | 'failed';
   /** The true reason, which clients are never told. */
@@ -332,8 +332,6 @@ export interface BasicLoginEvent {
   readonly client: string;
   /** For the statistics; the log leaves it out. */
   readonly userAgent?: string | undefined;
-  readonly reference: string;
-  readonly requestId: string;
   /** From the request's arrival, the penalty included. */
   readonly ms: number;
   readonly error?: unknown;

@@ -1,4 +1,4 @@
-import { type DestinationStream, type LevelWithSilent, pino, stdTimeFunctions } from 'pino';
+import { type LevelWithSilent, pino, stdTimeFunctions } from 'pino';
 import { PosternError } from '../core/error.ts';
 import { logEvents } from '../core/log-events.ts';
 import type { EventName, Log } from '../core/log.ts';
@@ -9,10 +9,16 @@ import type { EventName, Log } from '../core/log.ts';
  */
 const secretFields = ['password', 'cookie', 'authorization', 'set-cookie', 'sealed', 'token', 'secret'];
 
-interface LogOptions {
+/** Takes the lines of a log, each with its line break. It must not block. */
+export interface LogDestination {
+  write(line: string): void;
+}
+
+/** Options of createLog. */
+export interface LogOptions {
   readonly level: LevelWithSilent;
-  /** Destination of the lines; standard output when left out. A full pipe never blocks the gateway. */
-  readonly destination?: DestinationStream;
+  /** Takes the lines. */
+  readonly destination: LogDestination;
 }
 
 /**
@@ -32,7 +38,7 @@ export function createLog(options: LogOptions): Log {
         censor: '[secret]',
       },
     },
-    options.destination ?? pino.destination({ fd: 1, sync: false }),
+    options.destination,
   );
   return {
     debug: (event, fields) => logger.debug({ event, ...fields }, eventMessage(event)),
@@ -40,6 +46,11 @@ export function createLog(options: LogOptions): Log {
     warn: (event, fields) => logger.warn({ event, ...fields }, eventMessage(event)),
     error: (event, fields) => logger.error({ event, ...fields }, eventMessage(event)),
   };
+}
+
+/** Writes to a descriptor without blocking: what a full pipe does not take waits in memory. */
+export function openDescriptor(fd: number): LogDestination {
+  return pino.destination({ fd, sync: false });
 }
 
 function eventMessage(event: EventName): string {

@@ -4,8 +4,10 @@ import type { BackendName, CanonicalUser, RecordKey } from '../core/names.ts';
 import type {
   EndReason,
   ListedSession,
+  PlacedSession,
   SessionFinder,
   SessionLookup,
+  SessionPlace,
   SessionRecord,
   SessionRoute,
   StoredEntry,
@@ -101,9 +103,12 @@ export class NodeSessions implements SessionFinder {
     for (const { record } of this.#cache.values()) yield record;
   }
 
-  /** All living sessions, a page at a time, in no order. Rejects if the store cannot list them. */
-  async *allSessions(): AsyncIterable<readonly ListedSession[]> {
-    for await (const entries of this.#options.store.all()) yield this.#living(entries);
+  /**
+   * All living sessions, a page at a time, the newest first; with `after`, those behind that place. Rejects if the store
+   * cannot list them.
+   */
+  async *allSessions(after?: SessionPlace): AsyncIterable<readonly PlacedSession[]> {
+    for await (const entries of this.#options.store.all(after)) yield this.#living(entries);
   }
 
   /** The user's living sessions, oldest first. Rejects if the store cannot list them. */
@@ -158,15 +163,15 @@ export class NodeSessions implements SessionFinder {
     }
   }
 
-  #living(stored: readonly StoredEntry[]): readonly ListedSession[] {
+  #living<Entry extends StoredEntry>(stored: readonly Entry[]): readonly (ListedSession & Omit<Entry, 'session'>)[] {
     const { clock, holder } = this.#options;
     const { idleTimeoutMs } = holder.config.sessions;
     return stored
-      .map(({ key, session: { record, lastUseMs } }) => ({
-        key,
+      .map(({ session: { record, lastUseMs }, ...entry }) => ({
+        ...entry,
         record,
         // This node may know of a later use than the store.
-        lastUseMs: Math.max(lastUseMs, this.#cache.get(key)?.lastUseMs ?? 0),
+        lastUseMs: Math.max(lastUseMs, this.#cache.get(entry.key)?.lastUseMs ?? 0),
       }))
       .filter(
         // Sessions at the console have times of their own, and are ended by them.

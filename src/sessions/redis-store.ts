@@ -4,7 +4,9 @@ import { isRecordKey, isUserKey, type RecordKey, type UserKey } from '../core/na
 import type {
   DestroyedSession,
   EndReason,
+  PlacedEntry,
   RegisteredKey,
+  SessionPlace,
   SessionRecord,
   SessionRoute,
   SessionStore,
@@ -16,6 +18,7 @@ import type {
 } from '../core/session.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import { InvalidationTap, type RedisSettings } from '../redis/topology.ts';
+import { rankedPages } from './ranked-pages.ts';
 import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar, recordText } from './record-format.ts';
 import {
   createScript,
@@ -99,10 +102,12 @@ export class RedisSessionStore implements SessionStore {
   }
 
   async create(key: RecordKey, record: SessionRecord, ttlMs: number): Promise<'created' | 'refused'> {
+    // Opened mailboxes end soon: by their end alone they would stand among older sessions.
+    const sorted = Math.max(record.absoluteEndMs, record.createdAtMs + this.#tombstoneMs);
     // Indexes first: an unlisted session could not be ended by its user, a listed one that is not there is skipped.
     await Promise.all([
       this.#run(indexScript, [indexAt(record.userKey)], [record.createdAtMs, key, ttlMs]),
-      this.#run(indexAllScript, [allKey], [record.absoluteEndMs, key, ttlMs]),
+      this.#run(indexAllScript, [allKey], [sorted, key, ttlMs]),
     ]);
     const args = [recordText(record), ttlMs];
     const created = await this.#run(createScript, [recordAt(key), tombstoneAt(key)], args);
@@ -179,15 +184,14 @@ export class RedisSessionStore implements SessionStore {
     return living.sort((a, b) => a.session.record.createdAtMs - b.session.record.createdAtMs);
   }
 
-  async *all(): AsyncIterable<readonly StoredEntry[]> {
-    for (let from = 0; ; from += pageSize) {
-      const start = from;
-      const members = await this.connection.run((client) => client.zRange(allKey, start, start + pageSize - 1));
-      if (members.length === 0) return;
-      const found = await Promise.all(
-        members.filter(isRecordKey).map(async (key) => ({ key, stored: await this.read(key) })),
+  async *all(after?: SessionPlace): AsyncIterable<readonly PlacedEntry[]> {
+    const read = (from: number, to: number) =>
+      this.connection.run((client) => client.zRangeWithScores(allKey, from, to));
+    for await (const places of rankedPages(read, pageSize, after)) {
+      const found = await Promise.all(places.map(async (place) => ({ place, stored: await this.read(place.key) })));
+      yield found.flatMap(({ place, stored }) =>
+        stored.kind === 'found' ? [{ key: place.key, session: stored.session, place }] : [],
       );
-      yield found.flatMap(({ key, stored }) => (stored.kind === 'found' ? [{ key, session: stored.session }] : []));
     }
   }
 

@@ -5,7 +5,9 @@ import { isRecordKey, type RecordKey, type UserKey } from '../core/names.ts';
 import type {
   DestroyedSession,
   EndReason,
+  PlacedEntry,
   RegisteredKey,
+  SessionPlace,
   SessionRecord,
   SessionRoute,
   SessionStore,
@@ -132,13 +134,22 @@ export class SqliteSessionStore implements SessionStore {
     );
   }
 
-  async *all(): AsyncIterable<readonly StoredEntry[]> {
-    for (let last = ''; ; ) {
-      const after = last;
-      const rows = await this.#database.settle(() => this.#sql.page.all(after, this.#clock.nowMs()));
-      if (rows.length === 0) return;
-      last = String(rows.at(-1)?.['key']);
-      yield rows.flatMap(entriesIn);
+  async *all(after?: SessionPlace): AsyncIterable<readonly PlacedEntry[]> {
+    for (let at = after?.at ?? Number.MAX_SAFE_INTEGER, key: string = after?.key ?? '', rank = after?.rank ?? 0; ; ) {
+      const from = [at, at, key] as const;
+      const rows = await this.#database.settle(() => this.#sql.page.all(...from, this.#clock.nowMs()));
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      at = Number(last['created']);
+      key = String(last['key']);
+      const before = rank;
+      rank += rows.length;
+      yield rows.flatMap((row, index) =>
+        entriesIn(row).map((entry) => ({
+          ...entry,
+          place: { at: Number(row['created']), key: entry.key, rank: before + index },
+        })),
+      );
     }
   }
 
@@ -236,6 +247,7 @@ CREATE TABLE IF NOT EXISTS session (
   key TEXT PRIMARY KEY, user_key TEXT NOT NULL, record TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,
   last_use INTEGER NOT NULL DEFAULT 0, jar_version INTEGER, jar TEXT) STRICT;
 CREATE INDEX IF NOT EXISTS session_user ON session (user_key, created);
+CREATE INDEX IF NOT EXISTS session_created ON session (created, key);
 CREATE INDEX IF NOT EXISTS session_expires ON session (expires);
 CREATE TABLE IF NOT EXISTS session_use (
   key TEXT PRIMARY KEY REFERENCES session (key) ON DELETE CASCADE,
@@ -253,7 +265,8 @@ function prepareStatements(database: DatabaseSync) {
     create: prepare('INSERT INTO session (key, user_key, record, created, expires) VALUES (?, ?, ?, ?, ?)'),
     rewrite: prepare('UPDATE session SET record = ? WHERE key = ? AND expires > ?'),
     reroute: prepare('UPDATE session SET record = ?, jar_version = ?, jar = ? WHERE key = ?'),
-    page: prepare('SELECT * FROM session WHERE key > ? AND expires > ? ORDER BY key LIMIT 500'),
+    page: prepare(`SELECT * FROM session WHERE (created < ? OR (created = ? AND key < ?)) AND expires > ?
+      ORDER BY created DESC, key DESC LIMIT 500`),
     writeJar: prepare('UPDATE session SET jar_version = ?, jar = ? WHERE key = ? AND expires > ?'),
     noteUse: prepare('UPDATE session SET last_use = max(last_use, ?) WHERE key = ?'),
     amount: prepare('SELECT requests, bytes_in, bytes_out FROM session_use WHERE key = ?'),

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import { createCertificate } from '../../demo/certificate.ts';
-import { createSyslogCopy, type SyslogOptions } from '../../src/audit/syslog.ts';
+import { createSyslogCopy, type SyslogCopyOptions } from '../../src/audit/syslog.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { freePort, listening, portOf } from '../ports.fixture.ts';
@@ -13,7 +13,7 @@ import { auditIn, linesOf, newFile, start } from './audit.fixture.ts';
 import { syslogListener } from './syslog-listener.fixture.ts';
 
 /** A copy whose words to the log are kept. */
-function copyTo(port: number, given: Partial<SyslogOptions> = {}) {
+function copyTo(port: number, given: Partial<SyslogCopyOptions> = {}) {
   const said: string[] = [];
   const say = (event: string, fields: object = {}) => {
     said.push(event, ...('lost' in fields ? [`lost ${String(fields.lost)}`] : []));
@@ -107,6 +107,18 @@ describe('the copy of the audit', () => {
     await copy[Symbol.asyncDispose]();
     assert.ok(performance.now() - before < 5000);
     assert.match(copy.said.at(-1) ?? '', /^lost \d+$/);
+  });
+
+  it('goes on, and says how much is missing, when a server that hung reads again', async () => {
+    const server = createServer({ pauseOnConnect: true });
+    await using heard = syslogListener(server);
+    await using copy = copyTo(await listening(server));
+    for (let index = 0; index < 1100; index += 1) copy.send(line('x'.repeat(20_000)));
+    await eventually(() => heard.sockets.size === 1);
+    for (const socket of heard.sockets) socket.resume();
+    await eventually(() => heard.messages.length === 1000);
+    await eventually(() => copy.said.includes('audit-copy-resumed'));
+    assert.deepEqual(copy.said, ['audit-copy-stopped', 'audit-copy-resumed']);
   });
 
   it('leaves before the process ends', async () => {

@@ -44,10 +44,13 @@ describe('the commands for a running gateway', () => {
     const { out } = await postern('who', 'alice');
     assert.match(out, /^alice@example\.test lives on a\.\n/);
     assert.match(out, /127\.0\.0\.1/);
-    const id = /^(\S{43}) /m.exec((await postern('session', 'list', '--user', 'alice')).out)?.[1] ?? '';
+    const id = /^(\S{8}) /m.exec((await postern('session', 'list', '--user', 'alice')).out)?.[1] ?? '';
     assert.equal((await postern('session', 'end', id, ...reason)).out, 'Ended.\n');
     await site.signIn('alice');
-    assert.match((await postern('kick', 'alice', ...reason)).out, /^Sessions of alice@example\.test ended: 1\.\n/);
+    assert.match(
+      (await postern('kick', 'alice', ...reason)).out,
+      /^Sessions of alice@example\.test ended: 1, on the only node\.\n/,
+    );
   });
 
   it('end all sessions that fit, and none when nothing is said of which', async () => {
@@ -56,7 +59,7 @@ describe('the commands for a running gateway', () => {
     assert.equal((await postern('session', 'end', ...reason)).code, 2);
     assert.equal((await postern('session', 'end', '-A'.padEnd(43, 'A'), '--backend', 'a', ...reason)).code, 2);
     const elsewhere = await postern('session', 'end', '--backend', 'b', '--address', '192.0.2.1', ...reason);
-    assert.equal(elsewhere.out, 'Sessions ended: 0.\n');
+    assert.equal(elsewhere.out, 'Sessions ended: 0, of 0 users.\n');
     const onB = await postern('session', 'end', '--backend', 'b', ...reason);
     assert.match(onB.out, /^Sessions ended: [1-9]/);
     const left = (await postern('session', 'list')).out;

@@ -104,7 +104,7 @@ test('what is left out has the defaults of the design', async (t) => {
     uploadBytesPerSecond: 1024,
     dropHeaders: [],
   });
-  assert.deepEqual(config.log, { level: 'info', requests: 0 });
+  assert.deepEqual(config.log, { level: 'info', requests: 0, format: 'auto' });
   assert.deepEqual(config.shutdown, { delayMs: 5000, deadlineMs: 60_000 });
   assert.deepEqual(backend(config, 'a').limits, backendLimits);
 });

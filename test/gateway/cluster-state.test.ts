@@ -120,7 +120,12 @@ describe('an operator', () => {
     const { body } = await site.api('GET', '/sessions?user=alice');
     assert.equal(body.sessions.length, 2);
     assert.ok(body.sessions.every((one: { backend: string; address: string }) => one.address === '127.0.0.1'));
-    assert.deepEqual((await site.api('DELETE', `/sessions/${body.sessions[0].id}`, { reason })).body, { ended: 1 });
+    const [, oldest] = body.sessions;
+    assert.deepEqual((await site.api('DELETE', `/sessions/${oldest.id}`, { reason })).body, {
+      ended: 1,
+      user: 'alice@example.test',
+      id: oldest.id,
+    });
     assert.match((await first.browser.open('/mail/INBOX')).path, /ended=kicked/);
     assert.equal((await site.api('DELETE', '/users/alice/sessions', { reason })).body.ended, 1);
     await eventually(
@@ -156,9 +161,10 @@ describe('an operator', () => {
   });
 
   it('leaves a line in the audit of every change, with who and why, and reads them again', async () => {
+    await site.api('DELETE', '/sessions?user=bob', { reason: 'nobody is left' });
     await site.api('PUT', '/hosts/a%2F2/state', { state: 'DRAIN', reason: 'old disks' });
     await site.api('DELETE', '/users/anna/remembered-home', { reason: 'tidying up' });
-    await site.api('DELETE', '/users/carl/sessions', { reason: 'abused' });
+    await site.api('DELETE', '/users/bob/sessions', { reason: 'abused' });
     await site.api('POST', '/users/anna/move', { to: 'b', reason: 'full', at_sign_in: true });
     await site.api('DELETE', '/users/anna/move', { reason: 'not needed' });
     await site.api('PUT', '/hosts/a%2F2/state', { state: 'READY', reason: 'done' });
@@ -181,7 +187,7 @@ describe('an operator', () => {
         subject: 'anna@example.test',
         facts: { step: 'ordered for the next sign-in', from: 'a', to: 'b', reason: 'full' },
       },
-      { ...who, event: 'session-end', subject: 'carl@example.test', facts: { ended: 0, reason: 'abused' } },
+      { ...who, event: 'session-end', subject: 'bob@example.test', facts: { ended: 0, reason: 'abused' } },
       { ...who, event: 'home-forgotten', subject: 'anna@example.test', facts: { reason: 'tidying up' } },
       { ...who, event: 'host-state', subject: 'a/2', facts: { state: 'DRAIN', reason: 'old disks' } },
     ]);

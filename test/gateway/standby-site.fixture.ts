@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../../src/core/log.ts';
 import { type Gateway, startGateway } from '../../src/gateway.ts';
+import { assertDescribed } from '../admin/api-answers.fixture.ts';
 import { freePort } from '../ports.fixture.ts';
 import { backendDefaults, createMachines, type Machine, place, type SignedIn, signInAt } from './machines.fixture.ts';
 
@@ -72,7 +73,7 @@ shutdown: { delay: 0s, deadline: 1s }
   };
 }
 
-/** A request over a unix socket. */
+/** A request over a unix socket. Fails if docs/openapi.yaml does not describe the answer. */
 export async function askSocket(
   socketPath: string,
   method: string,
@@ -91,5 +92,8 @@ export async function askSocket(
   request.end(content);
   const [response]: IncomingMessage[] = await once(request, 'response');
   if (response === undefined) throw new Error('no response');
-  return { status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(await response.toArray()).toString()) };
+  const status = response.statusCode ?? 0;
+  const answer: Answer = JSON.parse(Buffer.concat(await response.toArray()).toString());
+  assertDescribed(method, path, status, answer);
+  return { status, body: answer };
 }

@@ -80,7 +80,7 @@ export function storeWith(store: SessionStore, changes: Partial<SessionStore>): 
     writeJar: (...args) => store.writeJar(...args),
     noteUse: (...args) => store.noteUse(...args),
     ofUser: (...args) => store.ofUser(...args),
-    all: () => store.all(),
+    all: (after) => store.all(after),
     registerKeys: (...args) => store.registerKeys(...args),
     retireKey: (...args) => store.retireKey(...args),
     watch: (...args) => store.watch(...args),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
-import type { RegisteredKey, SessionStore, StoreEvent } from '../../src/core/session.ts';
+import type { PlacedEntry, RegisteredKey, SessionStore, StoreEvent } from '../../src/core/session.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { alice, bob, recordKeyOf, sampleKey, sampleRecord } from './samples.fixture.ts';
@@ -120,6 +120,50 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       const listed: string[] = [];
       for await (const page of store.all()) listed.push(...page.map((entry) => entry.key));
       assert.deepEqual(listed.sort(), [recordKeyOf('one'), recordKeyOf('two')].sort());
+    });
+
+    test('the list begins with the newest, and goes on behind a place while sessions come and go', async () => {
+      const baseMs = 4_000_000_000_000;
+      for (let from = 0; from < 1_203; from += 50) {
+        const numbers = Array.from({ length: Math.min(50, 1_203 - from) }, (_, index) => from + index);
+        await Promise.all(
+          numbers.map((number) => {
+            const createdAtMs = baseMs + Math.floor(number / 2);
+            const record = sampleRecord({ createdAtMs, absoluteEndMs: createdAtMs + longMs });
+            return store.create(recordKeyOf(`listed ${number}`), record, longMs);
+          }),
+        );
+      }
+      const pages = store.all()[Symbol.asyncIterator]();
+      const first: readonly PlacedEntry[] = (await pages.next()).value;
+      const newest = (entries: readonly PlacedEntry[]) => entries.map(({ session }) => session.record.createdAtMs);
+      assert.deepEqual(
+        newest(first),
+        newest(first).toSorted((a, b) => b - a),
+      );
+      assert.equal(newest(first)[0], baseMs + 601);
+      const gone = [first[0], first.at(-1), ...first.slice(20, 400)];
+      for (const entry of gone) if (entry !== undefined) await store.destroy(entry.key, 'kicked');
+      await store.create(
+        recordKeyOf('late'),
+        sampleRecord({ createdAtMs: baseMs + 99_000, absoluteEndMs: baseMs + 99_000 + longMs }),
+        longMs,
+      );
+      const rest: PlacedEntry[] = [];
+      for (let page = await pages.next(); page.done !== true; page = await pages.next()) rest.push(...page.value);
+      const all = [...first, ...rest];
+      assert.equal(new Set(all.map((entry) => entry.key)).size, all.length, 'each once');
+      assert.equal(all.length, 1_203);
+      assert.deepEqual(
+        newest(rest),
+        newest(rest).toSorted((a, b) => b - a),
+      );
+      const behind: PlacedEntry[] = [];
+      for await (const page of store.all(first.at(-1)?.place)) behind.push(...page);
+      assert.deepEqual(
+        behind.map((entry) => entry.key),
+        rest.map((entry) => entry.key),
+      );
     });
 
     test('the latest of several uses stays', async () => {

@@ -22,6 +22,8 @@ const buckets = 16_384;
 const bucketsRead = 64;
 /** Users that one script writes, or asks for. */
 const entriesAtOnce = 250;
+/** Commands that one pipeline has. */
+const commandsAtOnce = 20;
 /** A page of last sign-ins has at least this many users, unless it is the last one. */
 const usersPerPage = 2_000;
 
@@ -109,13 +111,19 @@ export class RedisStatisticsStore implements StatisticsStore {
   async add({ counts, users, lastLogins, ...batch }: StatisticsBatch, keptMs: number): Promise<void> {
     // Asked alone, so that a server that hangs is sent little.
     await this.#run(beganScript, [beganKey], [String(batch.beganMs)]);
-    await Promise.all([...counts].map(([table, fields]) => this.#addCounts(table, fields, batch, keptMs)));
-    for (const [set, members] of users) {
-      for (const some of chunks([...members], entriesAtOnce)) {
-        await this.#run(addUsersScript, [keyOf(set)], [endOfLife(set, keptMs), ...some]);
-      }
-    }
-    for (const some of chunks([...lastLogins], entriesAtOnce)) await this.#addLast(some, keptMs);
+    await inPipelines([
+      ...[...counts].map(
+        ([table, fields]) =>
+          () =>
+            this.#addCounts(table, fields, batch, keptMs),
+      ),
+      ...[...users].flatMap(([set, members]) =>
+        [...chunks([...members], entriesAtOnce)].map(
+          (some) => () => this.#run(addUsersScript, [keyOf(set)], [endOfLife(set, keptMs), ...some]),
+        ),
+      ),
+      ...[...chunks([...lastLogins], entriesAtOnce)].map((some) => () => this.#addLast(some, keptMs)),
+    ]);
   }
 
   async #addCounts(
@@ -181,9 +189,8 @@ export class RedisStatisticsStore implements StatisticsStore {
   /** Tables expire by themselves: those are removed that a longer time was set for. Of the last sign-ins one bucket. */
   async sweep(nowMs: number, keptMs: number): Promise<void> {
     if (this.#sweptKeptMs !== keptMs) {
-      for (const names of chunks(namesBefore(nowMs - keptMs), entriesAtOnce)) {
-        await this.#run(removeScript, names.map(keyOf), []);
-      }
+      const removed = [...chunks(namesBefore(nowMs - keptMs), entriesAtOnce)];
+      await inPipelines(removed.map((names) => () => this.#run(removeScript, names.map(keyOf), [])));
       this.#sweptKeptMs = keptMs;
     }
     this.#sweptBucket = (this.#sweptBucket + 1) % buckets;
@@ -256,6 +263,11 @@ function pairsIn(reply: unknown): readonly (readonly [string, string])[] {
   const pairs: (readonly [string, string])[] = [];
   for (let at = 0; at + 1 < texts.length; at += 2) pairs.push([texts[at] ?? '', texts[at + 1] ?? '']);
   return pairs;
+}
+
+/** Runs commands a few at a time: what is sent at once is answered at once, and nothing else waits long behind it. */
+async function inPipelines(commands: readonly (() => Promise<unknown>)[]): Promise<void> {
+  for (const some of chunks(commands, commandsAtOnce)) await Promise.all(some.map((run) => run()));
 }
 
 function* chunks<T>(items: readonly T[], size: number): Iterable<readonly T[]> {

@@ -1,0 +1,108 @@
+import { type Audit, recordIfPossible } from '../core/audit.ts';
+import { type Clock, isoTime } from '../core/clock.ts';
+import type { HomeLookup } from '../core/directory.ts';
+import { PosternError } from '../core/error.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
+import type { ListedPenalty, PenaltyRelief } from '../login/penalty-relief.ts';
+import {
+  type ApiAnswer,
+  ApiRefusal,
+  type ApiRequest,
+  type ApiRoute,
+  askerOf,
+  limitIn,
+  networkIn,
+  ok,
+  reasonIn,
+  wordIn,
+} from './api-exchange.ts';
+
+/** Dependencies of the API's operations on penalties. */
+export interface ApiPenaltiesDeps {
+  readonly penalties: Pick<PenaltyRelief, 'list' | 'liftMatching'>;
+  /** Returns the canonical user for a typed name. Throws ApiRefusal if it cannot be a user. */
+  readonly userNamed: (typed: string | undefined) => CanonicalUser;
+  /** Looks up the user's home, for the name that an alias stands for. Rejects if it cannot be found out. */
+  readonly lookUp: (user: CanonicalUser) => Promise<HomeLookup>;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly clock: Clock;
+}
+
+const maxListedPenalties = 1000;
+const yesNo = ['true', 'false'] as const;
+
+/** Routes that list and lift penalties of all nodes. */
+export function penaltyRoutes(deps: ApiPenaltiesDeps): readonly ApiRoute[] {
+  const api = new PenaltyRequests(deps);
+  return [
+    { name: 'listPenalties', method: 'GET', path: '/penalties', handle: (request) => api.list(request) },
+    { name: 'liftPenalties', method: 'DELETE', path: '/penalties', handle: (request) => api.lift(request) },
+  ];
+}
+
+class PenaltyRequests {
+  readonly #deps: ApiPenaltiesDeps;
+
+  constructor(deps: ApiPenaltiesDeps) {
+    this.#deps = deps;
+  }
+
+  async list({ query }: ApiRequest): Promise<ApiAnswer> {
+    const limit = limitIn(query, maxListedPenalties);
+    const domain = query.get('domain')?.toLowerCase();
+    const filter = {
+      ...(await this.#filterIn(query)),
+      ...defined({ domains: domain === undefined ? undefined : [domain] }),
+      withoutDelay: wordIn(query, 'without_delay', yesNo) === 'true',
+    };
+    const { penalties, next } = await this.#deps.penalties.list(filter, limit, query.get('cursor') ?? undefined);
+    return ok({ penalties: penalties.map((penalty) => this.#describe(penalty)), ...defined({ next }) });
+  }
+
+  async lift(request: ApiRequest): Promise<ApiAnswer> {
+    const filter = await this.#filterIn(request.query);
+    const { user, network } = filter;
+    const subject = user ?? network;
+    if (subject === undefined) throw new ApiRefusal(400, 'name a user or a network, or both');
+    const reason = reasonIn(request);
+    const lifted = await this.#deps.penalties.liftMatching(filter);
+    if (lifted.length === 0) {
+      const whose = [user, network].filter((one) => one !== undefined).join(' from ');
+      throw new ApiRefusal(404, `there is no penalty of ${whose}: postern penalty list shows those there are`);
+    }
+    const facts = { ...defined({ network }), lifted: lifted.length, reason };
+    await recordIfPossible(this.#deps.audit, { event: 'penalty-lifted', ...askerOf(request), subject, facts });
+    return ok({ lifted: lifted.length, penalties: lifted.map((penalty) => this.#describe(penalty)) });
+  }
+
+  async #filterIn(query: URLSearchParams): Promise<{ readonly user?: string; readonly network?: string }> {
+    networkIn(query);
+    const typed = query.get('user');
+    const user = typed === null ? undefined : await this.#canonical(this.#deps.userNamed(typed));
+    return defined({ user, network: query.get('network') ?? undefined });
+  }
+
+  /** Refusals are counted under the user that an alias stands for, and of an unknown name under that name. */
+  async #canonical(user: CanonicalUser): Promise<string> {
+    try {
+      const home = await this.#deps.lookUp(user);
+      return home.kind === 'found' || home.kind === 'referred' ? home.user : user;
+    } catch (error) {
+      // Lifting must be possible while the directory is away: most users are no aliases.
+      if (error instanceof PosternError) return user;
+      throw error;
+    }
+  }
+
+  #describe({ kind, user, network, refusals, delayMs, leftMs, atMs }: ListedPenalty) {
+    return {
+      kind,
+      ...defined({ user, network }),
+      refusals,
+      delay_ms: delayMs,
+      last_refusal: isoTime(atMs),
+      until: isoTime(this.#deps.clock.nowMs() + leftMs),
+    };
+  }
+}
