@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, it } from 'node:test';
 import { logEvents } from '../../src/core/log-events.ts';
+import { runProgram } from '../programs.ts';
 import { parseAll, strangersIn } from './expressions.fixture.ts';
-import { alertRules, rules } from './scrapes.fixture.ts';
+import { alertRules, rules, rulesFile } from './scrapes.fixture.ts';
 
 const page = readFileSync(fileURLToPath(new URL('../../docs/alerts.md', import.meta.url)), 'utf8');
 const { homepage } = JSON.parse(readFileSync(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8'));
@@ -41,6 +45,20 @@ describe('docs/alerts.md', () => {
       );
       if (!/ See\s+\[/.test(text))
         assert.match(text, /\n```sh\n[^`]+```\n\n\S/, `${alert} has commands, and then advice`);
+    }
+  });
+
+  it('shows a configuration that Prometheus takes', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'postern-prometheus-'));
+    try {
+      const [, block = ''] = /^```yml\n([^`]*)```$/m.exec(page) ?? [];
+      const file = join(folder, 'prometheus.yml');
+      const packaged = '/usr/share/doc/postern/deploy/prometheus/rules.yml';
+      assert.ok(block.includes(packaged));
+      await writeFile(file, block.replace(packaged, rulesFile));
+      assert.match(await runProgram('promtool', ['check', 'config', file]), /SUCCESS: .* is valid prometheus config/);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
   });
 
