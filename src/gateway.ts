@@ -27,6 +27,8 @@ import { openDirectory, openSessionStore } from './gateway/stores.ts';
 import { Team } from './gateway/workers.ts';
 import { createProbeLogin, type TestedHost } from './login/probe-login.ts';
 import { openLog } from './observe/log-destination.ts';
+import type { Counts } from './observe/exposition.ts';
+import type { Metrics } from './observe/metrics.ts';
 import type { TrafficSlice } from './observe/traffic.ts';
 import { createImapPassdb } from './passdb/imap.ts';
 
@@ -53,6 +55,8 @@ export interface Gateway {
   inFlightPerHost(): ReadonlyMap<string, number>;
   /** Takes out what was counted since the last call, for the first process of the node. */
   takeTraffic(): TrafficSlice;
+  /** What its metrics have counted, for the first process of the node. */
+  counts(): Promise<Counts>;
   /** Takes over what the first process says of the node. */
   followNode(report: NodeReport): void;
   /** Takes the node out of load balancing, or back in. It serves in both cases. */
@@ -112,13 +116,13 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   let operators = 0;
   if (worker === undefined) {
     opened.use(startProbeLogins(holder, node));
-    const metrics = team === undefined ? node.metrics : node.metrics.share();
+    const metrics = team === undefined ? node.metrics : metricsOfAll(node.metrics, team);
     const [state, serving] = [() => availability.state(), () => team?.size ?? 1];
     node.metrics.watch(
       nodeReadings({ holder, node, redis: node.redis, state, serving, isReloadGood: () => reload.isLastGood }),
     );
     operators = await openForOperators({ holder, node, availability, metrics }, opened);
-  } else node.metrics.share();
+  }
   if (config.directoryService !== undefined && team === undefined) {
     const { metrics, parts } = node;
     await openDirectoryService(config.directoryService, { holder, metrics, ...parts }, opened);
@@ -165,6 +169,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     heldPerHost: node.heldPerHost,
     inFlightPerHost: node.inFlightPerHost,
     takeTraffic: () => node.traffic.take(),
+    counts: () => node.metrics.counts(),
     followNode: (report) => node.reports.follow(report),
     takeOut: (isOut) => availability.takeOut(isOut),
     reload: () => reload.run(),
@@ -217,6 +222,11 @@ class Availability {
     if (this.#isDraining || this.#isOut) return 'drain';
     return this.#isOpen && (this.#team?.isOpen() ?? true) ? 'up' : 'down';
   }
+}
+
+/** The metrics of the first process and of its workers, as those of one. */
+function metricsOfAll(metrics: Metrics, team: Team): OperatorsDeps['metrics'] {
+  return { contentType: metrics.contentType, text: async () => metrics.textWith(await team.counts()) };
 }
 
 /** Starts the workers, which have the listeners. */

@@ -5,13 +5,14 @@ import type { LoginName } from '../core/names.ts';
 import type { NodeReport } from '../core/node-report.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import { type AskLeader, couldNotAsk, type SourceAnswer } from '../directory/source.ts';
+import type { Counts } from '../observe/exposition.ts';
 import type { TrafficSlice } from '../observe/traffic.ts';
 import type { UserListeners } from './parts.ts';
 
 /**
  * An order of the first process to a worker. `start`, `reload`: with the configuration as read there. `hear`: the
  * answer to a directory question. `health`: the checks of each host. `node`: what the node says of itself, for sites
- * where the workers cannot read it from Redis.
+ * where the workers cannot read it from Redis. `count`: a scrape asks for its metrics.
  */
 export type WorkerOrder =
   | { readonly order: 'close' }
@@ -19,6 +20,7 @@ export type WorkerOrder =
   | { readonly order: 'take-out'; readonly isOut: boolean }
   | { readonly order: 'hear'; readonly reply: DirectoryReply }
   | { readonly order: 'node'; readonly report: NodeReport }
+  | { readonly order: 'count' }
   | { readonly order: 'health'; readonly reports: readonly (readonly [string, HostReport])[] };
 
 /**
@@ -31,6 +33,7 @@ export type WorkerReport =
   | { readonly report: 'degraded'; readonly degraded: readonly string[] }
   | { readonly report: 'held' | 'busy'; readonly perHost: readonly (readonly [string, number])[] }
   | { readonly report: 'traffic'; readonly slice: TrafficSlice }
+  | { readonly report: 'counts'; readonly counts: Counts }
   | { readonly report: 'question'; readonly question: DirectoryQuestion }
   | {
       readonly report: 'evidence';
@@ -39,10 +42,7 @@ export type WorkerReport =
       readonly asked?: AskedFor | undefined;
     };
 
-/**
- * Both ends are one program of one version, on a private channel: the key alone tells these messages from those of the
- * metrics.
- */
+/** Both ends are one program of one version, on a private channel: the key alone tells these messages from others. */
 
 /** Whether a message from the first process is an order. */
 export function isOrder(message: unknown): message is WorkerOrder {

@@ -56,6 +56,7 @@ async function obey(order: WorkerOrder): Promise<void> {
     return;
   }
   if (order.order === 'node') return gateway.followNode(order.report);
+  if (order.order === 'count') return void report({ report: 'counts', counts: await gateway.counts() });
   if (order.order === 'take-out') return gateway.takeOut(order.isOut);
   await gateway.close();
   clearInterval(timer);

@@ -7,6 +7,7 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { NodeReport } from '../core/node-report.ts';
 import type { AskLeader } from '../directory/source.ts';
+import { type Counts, WorkerCounts } from '../observe/exposition.ts';
 import type { Traffic } from '../observe/traffic.ts';
 import type { UserListeners } from './parts.ts';
 import { isReport, replyTo, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
@@ -41,6 +42,7 @@ const tellEveryMs = 1_000;
 export class Team implements UserListeners, Disposable {
   readonly #log: Log;
   readonly #living = new Map<Worker, Member>();
+  readonly #counts = new WorkerCounts<Worker>((worker) => this.#send({ order: 'count' }, [worker]));
   readonly #pauses = new Set<NodeJS.Timeout>();
   readonly #watching = new DisposableStack();
   #ports: UserListeners['ports'] = { public: 0 };
@@ -74,6 +76,11 @@ export class Team implements UserListeners, Disposable {
   /** How many of them live. */
   get size(): number {
     return this.#living.size;
+  }
+
+  /** What they have counted, those that have ended included. */
+  counts(): Promise<readonly Counts[]> {
+    return this.#counts.collect(this.#living.keys());
   }
 
   /** Whether any of them serves. */
@@ -143,6 +150,7 @@ export class Team implements UserListeners, Disposable {
     });
     worker.once('exit', (code, signal) => {
       this.#living.delete(worker);
+      void this.#counts.end(worker);
       reject(cannotServe());
       if (!this.#serving) return;
       this.#log.error('worker-exited', { worker: worker.id, code, signal });
@@ -162,6 +170,9 @@ export class Team implements UserListeners, Disposable {
         return;
       case 'busy':
         member.busy = report.perHost;
+        return;
+      case 'counts':
+        this.#counts.heard(worker, report.counts);
         return;
       case 'traffic':
         led?.traffic.add(report.slice);

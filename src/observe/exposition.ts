@@ -1,4 +1,5 @@
 import {
+  AggregatorRegistry,
   collectDefaultMetrics,
   Counter,
   Gauge,
@@ -81,5 +82,79 @@ export function registerProcessMetrics(registry: Registry): void {
   for (const picked of Object.keys(processMetrics)) {
     const metric = picked === name ? start : all.getSingleMetric(picked);
     if (metric !== undefined) registry.registerMetric(metric);
+  }
+}
+
+/** What one process counted, and read of itself, for the first process of its node. */
+export type Counts = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
+
+/** What a process counted. Counts that are 0 are left out: the first process has each of their series. */
+export async function countsIn(registry: Registry): Promise<Counts> {
+  const all = await registry.getMetricsAsJSON();
+  return all.map((metric) => (isCount(metric) ? { ...metric, values: metric.values.filter(isSome) } : metric));
+}
+
+/** The counts of several processes as one, and the values that they read as the table says. */
+export function merge(all: readonly Counts[]): Registry {
+  return AggregatorRegistry.aggregate([...all]);
+}
+
+const isCount = ({ type }: Counts[number]): boolean => ['counter', 'histogram'].includes(String(type));
+const isSome = ({ value }: { readonly value: number }): boolean => value !== 0;
+
+/** A worker that hangs is not waited for: what it last said counts. */
+const patienceMs = 1_000;
+
+/**
+ * The counts of a node's workers. What a worker counted stays when it ends, as far as it had said so: a sum that fell
+ * would look like a restart of the node, and its rates like a peak.
+ */
+export class WorkerCounts<Worker> {
+  readonly #ask: (worker: Worker) => void;
+  readonly #last = new Map<Worker, Counts>();
+  readonly #unheard = new Map<Worker, () => void>();
+  #ended: Counts = [];
+  #collecting: Promise<readonly Counts[]> | undefined;
+
+  constructor(ask: (worker: Worker) => void) {
+    this.#ask = ask;
+  }
+
+  /** Asks all of them. Scrapes at the same time share one question. */
+  collect(workers: Iterable<Worker>): Promise<readonly Counts[]> {
+    this.#collecting ??= this.#collect([...workers]).finally(() => {
+      this.#collecting = undefined;
+    });
+    return this.#collecting;
+  }
+
+  heard(worker: Worker, counts: Counts): void {
+    this.#last.set(worker, counts);
+    this.#unheard.get(worker)?.();
+  }
+
+  async end(worker: Worker): Promise<void> {
+    const last = this.#last.get(worker)?.filter(isCount) ?? [];
+    this.#last.delete(worker);
+    this.#unheard.get(worker)?.();
+    this.#ended = [...this.#ended, ...last];
+    const whole = this.#ended;
+    const merged = await merge([whole]).getMetricsAsJSON();
+    // Another one may have ended meanwhile.
+    if (this.#ended === whole) this.#ended = merged;
+  }
+
+  async #collect(workers: readonly Worker[]): Promise<readonly Counts[]> {
+    const answers = workers.map((worker) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#unheard.set(worker, resolve);
+      this.#ask(worker);
+      return promise.finally(() => this.#unheard.delete(worker));
+    });
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, patienceMs);
+    await Promise.race([Promise.all(answers), late.promise]);
+    clearTimeout(timer);
+    return [this.#ended, ...this.#last.values()];
   }
 }

@@ -1,6 +1,16 @@
-import { AggregatorRegistry, Counter, Histogram, prometheusContentType, Registry } from '@prometheus-io/client';
+import { Counter, Histogram, prometheusContentType, Registry } from '@prometheus-io/client';
 import type { Build } from '../core/build.ts';
-import { beginAt0, configOf, type Labels, type Readings, readMetric, registerProcessMetrics } from './exposition.ts';
+import {
+  beginAt0,
+  configOf,
+  type Counts,
+  countsIn,
+  type Labels,
+  merge,
+  type Readings,
+  readMetric,
+  registerProcessMetrics,
+} from './exposition.ts';
 import {
   alarmCodes,
   backendLoginResults,
@@ -89,15 +99,25 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  /**
-   * Makes this process one of several. The first process can show the counts of all; a worker sends its own when asked.
-   * The counts of a worker end with it.
-   */
-  share(): { readonly contentType: string; text(): Promise<string> } {
-    AggregatorRegistry.setRegistries(this.#registry);
-    // The constructor registers a worker, which answers from now on.
-    const all = new AggregatorRegistry();
-    return { contentType: all.contentType, text: () => all.clusterMetrics() };
+  /** What this process counted, for the first process of its node. */
+  counts(): Promise<Counts> {
+    return countsIn(this.#registry);
+  }
+
+  /** The metrics of this process and the counts of its workers, as those of one. */
+  async textWith(workers: readonly Counts[]): Promise<string> {
+    const own = await this.#registry.getMetricsAsJSON();
+    // A worker that has not reloaded yet may still show a backend that is gone, and one that has ended shows it for ever.
+    const known = workers.map((counts) =>
+      counts.map((metric) => ({ ...metric, values: metric.values.filter(({ labels }) => this.#isKnown(labels)) })),
+    );
+    return merge([own, ...known]).metrics();
+  }
+
+  #isKnown({ backend = '', webmail = '' }: Partial<Record<string, string | number>>): boolean {
+    if (backend === '') return true;
+    const known = this.#backends.get(String(backend));
+    return known !== undefined && ['', known.webmail].includes(String(webmail));
   }
 
   /** Makes a login count as in progress while it runs. */
@@ -208,7 +228,7 @@ export class Metrics {
   }
 }
 
-type Counts = ReturnType<typeof createCounts>;
+type Counted = ReturnType<typeof createCounts>;
 
 function createCounts(registers: Registry[]) {
   const counter = (name: MetricName) => new Counter({ ...configOf(name), registers });
@@ -237,7 +257,7 @@ function createCounts(registers: Registry[]) {
 }
 
 /** The series that do not depend on the configuration. */
-function* fixedSeries(counts: Counts): Iterable<readonly [Counter<string> | Histogram<string>, Labels]> {
+function* fixedSeries(counts: Counted): Iterable<readonly [Counter<string> | Histogram<string>, Labels]> {
   for (const result of loginResults) yield [counts.logins, { result, backend: '', webmail: '' }];
   for (const phase of loginPhases) yield [counts.loginPhases, { phase }];
   for (const result of clientCheckResults) yield [counts.clientChecks, { result, backend: '' }];
@@ -250,7 +270,7 @@ function* fixedSeries(counts: Counts): Iterable<readonly [Counter<string> | Hist
 /** The series of one backend that are counted. */
 function* seriesOf(
   { name: backend, webmail }: BackendLabels,
-  counts: Counts,
+  counts: Counted,
 ): Iterable<readonly [Counter<string> | Histogram<string>, Labels]> {
   for (const result of backendLoginResults) yield [counts.logins, { result, backend, webmail }];
   for (const phase of ['imap', 'webmail']) yield [counts.backendLoginSeconds, { backend, phase }];

@@ -109,8 +109,8 @@ test('the first increment of each counter of a client is seen: what sign-ins and
   using visitor = new Visitor(origin, node.port);
   assert.equal((await visitor.signIn()).status, 303);
   await visitor.get('/arrived');
-  assert.equal((await visitor.signIn('not it')).status, 403);
   await visitor.get('/dav/x', { authorization: `Basic ${btoa(`${alice.address}:${alice.password}`)}` });
+  assert.equal((await visitor.signIn('not it')).status, 403);
   assert.deepEqual(await shapes(), before);
   assert.equal(await valueOf('postern_logins_total', { result: 'signed-in', backend: 'a', webmail: 'none' }), 1);
   assert.equal(await valueOf('postern_logins_total', { result: 'rejected', backend: 'a', webmail: 'none' }), 1);
@@ -119,7 +119,8 @@ test('the first increment of each counter of a client is seen: what sign-ins and
   assert.equal(await valueOf('postern_first_byte_seconds_count', { backend: 'a' }), 2);
 });
 
-test('another wrong password waits, which is a penalty given and a penalty in force', async () => {
+test('another wrong password waits, which is a penalty given', async () => {
+  assert.equal(await valueOf('postern_penalty_delays_total'), 0);
   using visitor = new Visitor(origin, node.port);
   assert.equal((await visitor.signIn('nor that')).status, 403);
   assert.equal(await valueOf('postern_penalty_delays_total'), 1);
@@ -153,6 +154,21 @@ test('a refused reload is seen until one succeeds', async () => {
   await rewrite('workers: two', 'workers: 2');
   node.child.kill('SIGHUP');
   await eventually(async () => (await valueOf('postern_config_last_reload_successful')) === 1, 'it succeeded');
+});
+
+test('what a worker counted stays when it is killed, and the worker is seen to lack until another serves', async () => {
+  const counted = () => valueOf('postern_requests_total', { backend: 'a', class: '2xx' });
+  const before = await counted();
+  const [worker] = node.log.filter(({ event }) => event === 'worker-ready');
+  process.kill(Number(worker?.['pid']), 'SIGKILL');
+  await node.logged('worker-exited');
+  await eventually(async () => (await valueOf('postern_workers', { state: 'serving' })) === 2, 'another serves');
+  assert.ok(before !== undefined && before > 0);
+  assert.equal(await counted(), before);
+  using visitor = new Visitor(origin, node.port);
+  await visitor.signIn();
+  await visitor.get('/arrived');
+  assert.equal(await counted(), before + 1);
 });
 
 test('each metric that is shown is documented, and each documented one is shown', async () => {
