@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import type { Backend } from '../core/backend.ts';
 import type { HostState } from '../core/placement.ts';
 import { sumOfBackends } from '../core/node-report.ts';
-import { services, states } from '../observe/metric-labels.ts';
+import { alarmCodes, services, states } from '../observe/metric-labels.ts';
 import type { Labels, Readings } from '../observe/exposition.ts';
 import type { BackendLabels } from '../observe/metrics.ts';
 import type { Connections } from '../proxy/connections.ts';
@@ -138,6 +138,14 @@ export function nodeReadings({ holder, node, redis, state, serving, isReloadGood
       const counts = new Map<string, number>();
       for (const { phase } of cluster.state.moves.all().values()) counts.set(phase, (counts.get(phase) ?? 0) + 1);
       for (const phase of movePhases) yield [{ phase }, counts.get(phase) ?? 0];
+    },
+    *postern_alarms_last_hour() {
+      const alarms = new Map(alarmCodes.map((code) => [code, 0]));
+      for (const [logged, count] of Object.entries(node.reports.own().alarms)) {
+        const code = alarms.has(logged) ? logged : 'defect';
+        alarms.set(code, (alarms.get(code) ?? 0) + count);
+      }
+      for (const [code, count] of alarms) yield [{ code }, count];
     },
     postern_opened_mailboxes: () => cluster.support?.opened.all().size ?? 0,
     *postern_certificate_expiry_timestamp_seconds() {

@@ -17,6 +17,8 @@ const host = 'name of a host';
 const read = 'read at each scrape';
 /** 1 for yes, 0 for no. */
 const yesOrNo = { type: 'gauge', unit: '1 or 0' } as const;
+const heldNow = { type: 'gauge', unit: 'sessions', moves: read } as const;
+const waitingNow = { type: 'gauge', unit: 'sign-ins', moves: read } as const;
 const perLogin = 'each `login` line of the log';
 
 /**
@@ -179,10 +181,8 @@ export const metricTable = {
     moves: perLogin,
   },
   postern_logins_in_progress: {
-    type: 'gauge',
+    ...waitingNow,
     help: 'Sign-ins that have no answer yet, those that wait out a penalty included.',
-    unit: 'sign-ins',
-    moves: read,
   },
   postern_client_checks_total: {
     type: 'counter',
@@ -206,10 +206,8 @@ export const metricTable = {
     moves: 'each wrong password, and `postern penalty lift`',
   },
   postern_penalties_waiting: {
-    type: 'gauge',
+    ...waitingNow,
     help: 'Sign-ins and Basic clients that wait out a penalty now, or for the verdicts on others of their network.',
-    unit: 'sign-ins',
-    moves: read,
   },
   postern_penalty_delays_total: {
     type: 'counter',
@@ -230,16 +228,12 @@ export const metricTable = {
     moves: 'each sign-in with the result `busy` for that reason',
   },
   postern_sessions_cached: {
-    type: 'gauge',
+    ...heldNow,
     help: 'Sessions that this node holds in memory. A session may be in the memory of several workers.',
-    unit: 'sessions',
-    moves: read,
   },
   postern_sessions_ends_pending: {
-    type: 'gauge',
+    ...heldNow,
     help: 'Sessions that ended on this node and whose end is not in the store yet.',
-    unit: 'sessions',
-    moves: read,
   },
   postern_directory_lookups_total: {
     type: 'counter',
@@ -338,6 +332,13 @@ export const metricTable = {
     unit: 'alarms',
     labels: { code: '`ERR_…`, see docs/operate.md; `defect`: the line has no code' },
     moves: 'each `error` line of the log',
+  },
+  postern_alarms_last_hour: {
+    type: 'gauge',
+    help: 'The same of the last hour, for checks that keep no history, such as check_postern.',
+    unit: 'alarms',
+    labels: { code: 'as of postern_alarms_total' },
+    moves: 'every 5 s',
   },
 } as const satisfies Readonly<Record<string, MetricRow>>;
 

@@ -265,9 +265,11 @@ describe('the alerts', () => {
 
   it('fire when the log has an error', () =>
     livesThrough('the directory names an unknown backend', {
-      inject: () => answering(site.machines.directory, 'nowhere'),
-      shows: always,
-      traffic: () => site.signIn('user3'),
+      async inject() {
+        answering(site.machines.directory, 'nowhere');
+        await site.signIn('user3');
+      },
+      shows: atNode('gw1', 'postern_alarms_last_hour', 1, { code: 'defect' }),
       heal: () => answering(site.machines.directory, 'a'),
       fires: [
         {
@@ -276,6 +278,7 @@ describe('the alerts', () => {
           summary: 'Node gw1 logged an error with the code defect.',
         },
       ],
+      check: { code: 1, says: /^POSTERN WARNING: errors in the last hour: defect 1 \|/ },
     }));
 
   it('fire when passwords are guessed', () =>
