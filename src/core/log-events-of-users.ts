@@ -65,7 +65,7 @@ export const userEvents = {
   // Webmails
   'webmail-request-failed': warn(
     'webmail request failed',
-    ['reference', 'requestId', 'backend', 'host', 'kind', 'method', 'path', 'code', 'reason', 'err'],
+    ['reference', 'requestId', 'user', 'client', 'backend', 'host', 'kind', 'method', 'path', 'code', 'reason', 'err'],
     { action: 'Check the webmail on that host.' },
   ),
   'webmail-answer-broken': warn(
@@ -91,15 +91,15 @@ export const userEvents = {
   'webmail-logout-failed': info('sign-out did not reach the webmail', ['user', 'host', 'err']),
   'session-not-relocated': warn(
     'session not moved to another host',
-    ['reference', 'requestId', 'backend', 'host', 'code', 'err'],
+    ['reference', 'requestId', 'user', 'backend', 'host', 'code', 'err'],
     {
       action: 'Check the hosts of that backend: none could take over the session.',
     },
   ),
-  'request-not-served': info('request not served', ['reference', 'requestId', 'backend', 'host', 'because']),
+  'request-not-served': info('request not served', ['reference', 'requestId', 'user', 'backend', 'host', 'because']),
   'upgrade-failed': row('warn', 'error')(
     'upgrade failed',
-    ['reference', 'requestId', 'backend', 'host', 'code', 'err'],
+    ['reference', 'requestId', 'user', 'backend', 'host', 'code', 'err'],
     {
       action: 'Check the WebSocket service of that host; report an error without `backend`.',
     },

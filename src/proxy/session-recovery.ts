@@ -72,10 +72,12 @@ export class SessionRecovery {
   /** Answers that the request failed, if it has no answer yet. */
   fail(relay: SessionRelay, kind: FailureKind, error: unknown): void {
     if (!relay.waits) return;
-    const { head, host, backend, ingress } = relay.upstreamRequest;
+    const { head, host, backend, ingress, session } = relay.upstreamRequest;
     const ids = requestIdsOf(ingress);
     this.#deps.log.warn('webmail-request-failed', {
       ...ids,
+      user: session.record.user,
+      client: ingress.client.address,
       backend: backend.name,
       host: host.name,
       kind,

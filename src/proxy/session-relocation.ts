@@ -62,16 +62,16 @@ export function createSessionRelocation(deps: SessionRelocationDeps): SessionRel
     } catch (error) {
       const ids = requestIdsOf(ingress);
       const code = error instanceof Error ? errorCodeOf(error) : undefined;
-      const { backend, host } = session.record;
-      deps.log.warn('session-not-relocated', { ...ids, backend, host, code, err: error });
+      const { user, backend, host } = session.record;
+      deps.log.warn('session-not-relocated', { ...ids, user, backend, host, code, err: error });
       sendAnswer(request, response, deps.failureAnswer(head, { kind: 'unavailable', reference: ids.reference }));
     }
   }
 
   function sayClosed({ request, response, head, ingress, session }: SessionRequest, closure: Closure): void {
     const ids = requestIdsOf(ingress);
-    const { backend, host, timeZone } = session.record;
-    deps.log.info('request-not-served', { ...ids, backend, host, because: closure.kind });
+    const { user, backend, host, timeZone } = session.record;
+    deps.log.info('request-not-served', { ...ids, user, backend, host, because: closure.kind });
     sendAnswer(request, response, deps.closedAnswer(head, closure, ids.reference, timeZone));
   }
 

@@ -92,10 +92,11 @@ export class UpgradeTunnel implements Attachment {
    */
   fail(error: Error): void {
     clearTimeout(this.#timer);
-    const { log, ingress, host, socket } = this.#parts;
+    const { log, ingress, session, host, socket } = this.#parts;
     if (socket.destroyed || this.#upstream !== undefined) return;
     const ids = requestIdsOf(ingress);
-    log.warn('upgrade-failed', { ...ids, backend: this.backend, host: host.name, code: errorCodeOf(error) });
+    const { user } = session.record;
+    log.warn('upgrade-failed', { ...ids, user, backend: this.backend, host: host.name, code: errorCodeOf(error) });
     sendRawAnswer(socket, 502, `The mailbox server did not open the connection (${ids.reference}).`);
   }
 
