@@ -1,9 +1,9 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isoTime } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
-import type { Log } from '../core/log.ts';
+import { createWarnings, type Log } from '../core/log.ts';
 import { isObject } from '../core/objects.ts';
-import type { Secret } from '../core/secrets.ts';
+import { type ApiToken, apiTokenHash, isSameHash, type Secret } from '../core/secrets.ts';
 import { type ApiAuditDeps, auditRoutes } from './api-audit.ts';
 import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
@@ -30,13 +30,20 @@ type ApiParts = ApiAuditDeps &
 type ApiDeps = ApiParts & {
   /** Reads what other nodes wrote. Rejects if the state store cannot be asked. */
   readonly refresh: () => Promise<void>;
-  /** The token that a client must send over TCP; undefined turns the API off there. */
-  readonly token: () => Secret | undefined;
+  /** The tokens that clients may send over TCP; without any there is no API there. */
+  readonly tokens: () => { readonly token?: Secret; readonly tokens: readonly ApiToken[] };
   readonly log: Log;
 };
 
 /** Answers a request below /api/v1. `way` is how it came in; over the socket the file's mode has authorised it. */
 export type Api = (request: IncomingMessage, response: ServerResponse, way: 'tcp' | 'socket') => Promise<void>;
+
+/** Who sends a request. */
+interface ApiClient {
+  /** As the audit names it. */
+  readonly by: string;
+  readonly mayChange: boolean;
+}
 
 const prefix = '/api/v1';
 const maxJsonBytes = 64 * 1024;
@@ -60,9 +67,10 @@ export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
 /** Makes the operators' REST API, JSON in and out. Every change needs a reason and is audited. */
 export function createApi(deps: ApiDeps): Api {
   const routes = apiRoutes(deps);
+  const warn = createWarnings(deps.log, deps.clock);
 
   async function answer(request: IncomingMessage, way: 'tcp' | 'socket'): Promise<ApiAnswer> {
-    if (way === 'tcp') authenticate(request, deps.token());
+    const client = way === 'tcp' ? authenticate(request) : { by: `${operatorIn(request)} (socket)`, mayChange: true };
     const url = new URL(request.url ?? '/', 'http://operators.invalid');
     const matches = routes.flatMap((route) => {
       const path = matchPath(route.path, url.pathname);
@@ -71,17 +79,43 @@ export function createApi(deps: ApiDeps): Api {
     if (matches.length === 0) throw new ApiRefusal(404, 'there is no such resource: see docs/openapi.yaml');
     const match = matches.find(({ route }) => route.method === request.method);
     if (match === undefined) throw new ApiRefusal(405, `this resource has no ${request.method ?? 'such method'}`);
+    if (match.route.method !== 'GET' && !client.mayChange) {
+      throw new ApiRefusal(403, `${client.by} may only read: this needs a token with the role operator`);
+    }
     const body = request.method === 'GET' ? {} : await readJsonBody(request);
     await readNews();
-    const by = `${operatorIn(request)} (${way})`;
     const address = request.socket.remoteAddress;
     return match.route.handle({
       path: match.path,
       query: url.searchParams,
       body,
-      by,
+      by: client.by,
       ...(way === 'tcp' && address !== undefined ? { address } : {}),
     });
+  }
+
+  /** Finds the client of a token. Throws ApiRefusal if it sends none that counts. */
+  function authenticate(request: IncomingMessage): ApiClient {
+    const { token, tokens } = deps.tokens();
+    if (token === undefined && tokens.length === 0) {
+      throw new ApiRefusal(403, 'there is no API over TCP: add operators.tokens, or use operators.socket');
+    }
+    const shown = apiTokenHash(/^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '');
+    // All are compared, so that the time does not tell which one it was.
+    const [known] = tokens.filter(({ hash }) => isSameHash(hash, shown));
+    const isShared = token !== undefined && isSameHash(apiTokenHash(token.reveal()), shown);
+    if (known === undefined) {
+      if (!isShared) throw new ApiRefusal(401, 'send a token that the gateway knows: Authorization: Bearer …');
+      // Several people may use it: the name is what the client says.
+      return { by: `${operatorIn(request)} (operators.token)`, mayChange: true };
+    }
+    const { name, role, expiresMs } = known;
+    if (expiresMs !== undefined && expiresMs <= deps.clock.nowMs()) {
+      const expired = isoTime(expiresMs);
+      warn('api-token-expired', name, { actor: name, until: expired });
+      throw new ApiRefusal(401, `the token ${name} expired at ${expired}: make another with postern token create`);
+    }
+    return { by: `${name} (token)`, mayChange: role === 'operator' };
   }
 
   /** The previous command may have gone to another node. Without the store, the node answers from what it knows. */
@@ -107,20 +141,6 @@ export function createApi(deps: ApiDeps): Api {
       }
     }
   };
-}
-
-function authenticate({ headers }: IncomingMessage, token: Secret | undefined): void {
-  if (token === undefined) {
-    throw new ApiRefusal(403, 'there is no API over TCP: set operators.token, or use operators.socket');
-  }
-  const shown = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '';
-  if (!timingSafeEqual(hashedToken(shown), hashedToken(token.reveal())))
-    throw new ApiRefusal(401, 'send the token: Authorization: Bearer …');
-}
-
-/** Hashes a token, because timingSafeEqual needs texts of equal length. */
-function hashedToken(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 /** Returns the decoded parameters of a path, each one segment; undefined if the path does not match the route. */
@@ -167,7 +187,7 @@ async function readJsonBody(request: IncomingMessage): Promise<Readonly<Record<s
   throw wrong;
 }
 
-/** The name that the client gives itself, for the audit. It is not checked: clients of the API are trusted with it. */
+/** The name that the client gives itself, for the audit. It is not checked: who may open the socket is trusted with it. */
 function operatorIn({ headers }: IncomingMessage): string {
   const name = headers['postern-operator'];
   return typeof name === 'string' && /^[\w.@-]{1,100}$/.test(name) ? name : 'unnamed';

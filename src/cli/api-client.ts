@@ -18,10 +18,10 @@ export interface ApiReply {
 /** Sends a request to the running gateway. Rejects with a system error if the gateway cannot be reached. */
 export type AskApi = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<ApiReply>;
 
-/** Opens the API of the gateway of a configuration: over its socket, else over TCP with its token. */
+/** Opens the API of the gateway of a configuration: over TCP with the token in POSTERN_TOKEN, else its socket or token. */
 export async function openApi(file: string, { env }: Pick<CommandEnvironment, 'env'>): Promise<AskApi> {
   const config = await loadConfig(file, { env });
-  const way = wayTo(config);
+  const way = wayTo(config, env['POSTERN_TOKEN']);
   return async (method, path, body) => {
     const content = body === undefined ? '' : JSON.stringify(body);
     const request = sendRequest({
@@ -46,14 +46,18 @@ export async function openApi(file: string, { env }: Pick<CommandEnvironment, 'e
   };
 }
 
-function wayTo({ file, operators }: Config) {
-  const { socket, token, listen } = operators;
+/** The socket, unless the environment names a token: whoever sets one wants to be that client, or has no socket. */
+function wayTo({ file, operators }: Config, named: string | undefined) {
+  const { socket, listen } = operators;
+  const overTcp = (bearer: string) => ({
+    options: { host: listen.host, port: listen.port },
+    headers: { authorization: `Bearer ${bearer}` },
+    place: `${listen.host}:${listen.port}`,
+  });
+  if (named !== undefined && named !== '') return overTcp(named);
   if (socket !== undefined) return { options: { socketPath: socket }, headers: {}, place: socket };
-  if (token !== undefined) {
-    const headers = { authorization: `Bearer ${token.reveal()}` };
-    return { options: { host: listen.host, port: listen.port }, headers, place: `${listen.host}:${listen.port}` };
-  }
-  const message = `${file} says no way to reach the gateway: add operators: { socket: state/postern.sock }, or a token`;
+  if (operators.token !== undefined) return overTcp(operators.token.reveal());
+  const message = `${file} says no way to reach the gateway: add operators: { socket: state/postern.sock }, or set POSTERN_TOKEN to a token`;
   throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false });
 }
 
@@ -81,6 +85,11 @@ export function operatorName(): string {
 function parseBody(text: string): Readonly<Record<string, unknown>> {
   const value: unknown = JSON.parse(text);
   return isObject(value) ? value : {};
+}
+
+/** Writes the query of a request, from texts and numbers by their names. */
+export function queryOf(wanted: object): string {
+  return new URLSearchParams(Object.entries(wanted)).toString();
 }
 
 /** Returns the objects of a list in a reply. */

@@ -7,7 +7,7 @@ import { addDirectory } from './directory.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { addExplain } from './explain.ts';
 import { addInit } from './init.ts';
-import { addKeys } from './keys.ts';
+import { addKeys, addTokens } from './keys.ts';
 import { addLookup } from './lookup.ts';
 import type { ExitCode } from './options.ts';
 import { addPenalty } from './penalty.ts';
@@ -28,6 +28,7 @@ export const otherCommands: readonly AddCommand[] = [
   addDirectory,
   addInit,
   addKeys,
+  addTokens,
   addStatus,
   addBackend,
   addMoves,

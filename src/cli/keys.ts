@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { systemClock } from '../core/clock.ts';
+import { isoTime, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import { silentLog } from '../core/log.ts';
+import { apiRoles, apiTokenHash, makeApiToken } from '../core/secrets.ts';
 import { addKey, makeKeysFile, promoteKey, readKeysFile, retireKey } from '../sessions/keys-file.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { configOption, type ExitCode, exitCodes, type ListFormat, listFormatOption, withExamples } from './options.ts';
@@ -150,4 +151,79 @@ async function retire(id: string, config: Config, environment: CommandEnvironmen
   }
   await store.retireKey(id);
   return `Retired ${id}.\n${isInFile ? `Copy ${keysFile} to every node and reload them (SIGHUP).\n` : ''}`;
+}
+
+interface CreateTokenOptions {
+  readonly role: string;
+  readonly expires?: string;
+}
+
+/** `postern token`: the tokens of the operators' API. */
+export function addTokens(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  const token = program
+    .command('token')
+    .summary("make or list tokens of the operators' API")
+    .description(
+      'A token lets one client use the API over TCP. The configuration holds its hash alone; a reload makes it count, ' +
+        'and removing it there ends it. Commands send the token in the variable POSTERN_TOKEN.',
+    );
+  token
+    .command('create')
+    .summary('make a token, and the lines of the configuration that let it in')
+    .argument('<name>', 'the name of the client in the audit, such as monitoring')
+    .addOption(new Option('--role <role>', 'read: only GET').choices([...apiRoles]).default('read'))
+    .option('--expires <time>', 'refused after this time: 90d, or 2030-01-31T06:00:00Z')
+    .action((name: string, { role, expires }: CreateTokenOptions) => {
+      const expiresMs = expires === undefined ? undefined : timeFrom(expires, systemClock.nowMs());
+      if (!/^[A-Za-z0-9][\w.@-]{0,63}$/.test(name) || Number.isNaN(expiresMs)) {
+        const wrong = Number.isNaN(expiresMs)
+          ? `${expires} is not a time: write 90d, or one such as`
+          : `${name} is not`;
+        const remedy = Number.isNaN(expiresMs)
+          ? '2030-01-31T06:00:00Z'
+          : 'a name of a token: write one such as monitoring';
+        environment.complain(`${wrong} ${remedy}\n`);
+        return end(exitCodes.invalid);
+      }
+      const made = makeApiToken().reveal();
+      const until = expiresMs === undefined ? '' : `, expires: ${isoTime(expiresMs).replace(/\.\d+Z$/, 'Z')}`;
+      environment.print(
+        `${made}\nThis is the token of ${name}; it is shown only now. Add its hash to the configuration of every node, and reload:\n` +
+          `operators:\n  tokens:\n    - { name: ${name}, hash: "${apiTokenHash(made)}", role: ${role}${until} }\n`,
+      );
+      end(exitCodes.ok);
+    });
+  token
+    .command('list')
+    .summary('list the tokens in the configuration')
+    .addOption(configOption())
+    .addOption(listFormatOption())
+    .action(async ({ config, format }: { config: string; format: ListFormat }) => {
+      const { operators } = await loadConfig(config, { env: environment.env });
+      const nowMs = systemClock.nowMs();
+      const rows = operators.tokens.map(({ name, role, expiresMs }) => ({
+        name,
+        role: String(role),
+        expires: expiresMs === undefined ? undefined : isoTime(expiresMs),
+        state: expiresMs !== undefined && expiresMs <= nowMs ? 'expired' : 'counts',
+      }));
+      if (operators.token !== undefined) {
+        rows.push({ name: 'operators.token', role: 'operator', expires: undefined, state: 'counts' });
+      }
+      const cells = rows.map(({ name, role, expires, state }) => [name, role, timeCell(expires), state]);
+      const list = { headings: ['TOKEN', 'ROLE', 'EXPIRES', 'STATE'], rows: cells, body: rows };
+      environment.print(listText(list, format, environment));
+      end(exitCodes.ok);
+    });
+  withExamples(token, [
+    ['postern token create monitoring --expires 365d', 'for a program that only reads'],
+    ['postern token create billing --role operator', 'for one that moves users and ends sessions'],
+  ]);
+}
+
+/** The time that a text names, in milliseconds since the epoch: so many days or hours from now, or itself. */
+function timeFrom(text: string, nowMs: number): number {
+  const [, count, unit] = /^(\d{1,5})\s*([dh])$/.exec(text) ?? [];
+  if (count !== undefined) return nowMs + Number(count) * (unit === 'd' ? 24 : 1) * 60 * 60 * 1000;
+  return /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d))?$/.test(text) ? Date.parse(text) : Number.NaN;
 }

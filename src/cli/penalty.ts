@@ -1,26 +1,27 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { defined } from '../core/objects.ts';
-import { cell, openApi, refusalCode, rowsIn } from './api-client.ts';
+import { cell, openApi, queryOf, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
   exitCodes,
-  type Format,
-  formatOption,
+  type ListFormat,
+  listFormatOption,
   reasonOption,
+  wholeNumber,
   withExamples,
 } from './options.ts';
-import { json, table } from './output.ts';
+import { listText, table, timeCell } from './output.ts';
 
 interface ListOptions {
   readonly config: string;
-  readonly format: Format;
+  readonly format: ListFormat;
   readonly user?: string;
   readonly domain?: string;
   readonly network?: string;
   readonly all?: true;
-  readonly limit?: string;
+  readonly limit?: number;
 }
 
 interface LiftOptions {
@@ -39,18 +40,18 @@ export function addPenalty(program: Command, environment: CommandEnvironment, en
     .option('--domain <domain>', 'of users of this domain')
     .option('--network <network>', 'from this network, such as 192.0.2.0/24, or the network of this address')
     .option('--all', 'also counts that delay nobody yet')
-    .addOption(new Option('--limit <number>', 'show at most so many').default('100'))
+    .addOption(wholeNumber('--limit <number>', 'show at most so many, up to 1000').default(100))
     .addOption(configOption())
-    .addOption(formatOption())
+    .addOption(listFormatOption())
     .action(async ({ config, format, all, ...wanted }: ListOptions) => {
       const ask = await openApi(config, environment);
       const query = { ...wanted, ...defined({ without_delay: all === true ? 'true' : undefined }) };
-      const reply = await ask('GET', `/penalties?${new URLSearchParams(Object.entries(query)).toString()}`);
+      const reply = await ask('GET', `/penalties?${queryOf(query)}`);
       const refused = refusalCode(reply, environment.complain);
       if (refused === undefined) {
         const { penalties, next } = reply.body;
-        const more = next === undefined ? '' : 'There are more: --limit shows up to 1000, --user or --network fewer.\n';
-        environment.print(format === 'json' ? json(reply.body) : `${penaltyTable(penalties)}${more}`);
+        const note = next === undefined ? undefined : 'There are more: raise --limit, or name a user or a network.';
+        environment.print(listText({ ...penaltyList(penalties), body: reply.body, note }, format, environment));
       }
       end(refused ?? exitCodes.ok);
     });
@@ -67,10 +68,12 @@ export function addPenalty(program: Command, environment: CommandEnvironment, en
         return end(exitCodes.invalid);
       }
       const ask = await openApi(config, environment);
-      const query = new URLSearchParams(Object.entries(defined({ user, network })));
-      const reply = await ask('DELETE', `/penalties?${query.toString()}`, { reason });
+      const reply = await ask('DELETE', `/penalties?${queryOf(defined({ user, network }))}`, { reason });
       const refused = refusalCode(reply, environment.complain);
-      if (refused === undefined) environment.print(`Lifted.\n${penaltyTable(reply.body['penalties'])}`);
+      if (refused === undefined) {
+        const { headings, rows } = penaltyList(reply.body['penalties']);
+        environment.print(`Lifted.\n${table(headings, rows)}`);
+      }
       end(refused ?? exitCodes.ok);
     });
   withExamples(penalty, [
@@ -80,7 +83,7 @@ export function addPenalty(program: Command, environment: CommandEnvironment, en
   ]);
 }
 
-function penaltyTable(penalties: unknown): string {
+function penaltyList(penalties: unknown) {
   const rows = rowsIn(penalties).map((penalty) => {
     const { kind, user, network, refusals, delay_ms: delayMs, last_refusal: last, until } = penalty;
     return [
@@ -88,14 +91,10 @@ function penaltyTable(penalties: unknown): string {
       kind === 'network' ? '(everybody)' : cell(user ?? '(unnamed)'),
       kind === 'user' ? '(everywhere)' : cell(network ?? '(unnamed)'),
       cell(refusals),
-      `${Number(delayMs) / 1000} s`,
-      timeOf(last),
-      timeOf(until),
+      { shown: `${Number(delayMs) / 1000} s`, value: Number(delayMs) },
+      timeCell(last),
+      timeCell(until),
     ];
   });
-  return table(['USER', 'NETWORK', 'WRONG', 'DELAY', 'LAST (UTC)', 'FORGOTTEN (UTC)'], rows);
-}
-
-function timeOf(time: unknown): string {
-  return cell(time).slice(0, 19).replace('T', ' ');
+  return { headings: ['USER', 'NETWORK', 'WRONG', 'DELAY', 'LAST', 'FORGOTTEN'], rows };
 }

@@ -1,18 +1,19 @@
 import { type Command, Option } from 'commander';
 import { defined, isObject } from '../core/objects.ts';
 import { sessionKinds } from '../core/session.ts';
-import { type ApiReply, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
+import { type ApiReply, cell, openApi, queryOf, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
   exitCodes,
-  type Format,
-  formatOption,
+  type ListFormat,
+  listFormatOption,
   reasonOption,
+  wholeNumber,
   withExamples,
 } from './options.ts';
-import { json, table } from './output.ts';
+import { amount, type Cell, listText, table, timeCell } from './output.ts';
 
 /** Which sessions a command is about. */
 interface Wanted {
@@ -26,8 +27,8 @@ interface Wanted {
 
 interface ListOptions extends Wanted {
   readonly config: string;
-  readonly format: Format;
-  readonly limit?: string;
+  readonly format: ListFormat;
+  readonly limit?: number;
 }
 
 interface EndOptions extends Wanted {
@@ -66,7 +67,7 @@ function addSession(program: Command, parts: SessionCommandParts): void {
     .option('--user <user>', 'of this user')
     .addOption(limitOption())
     .addOption(configOption())
-    .addOption(formatOption())
+    .addOption(listFormatOption())
     .action((options: ListOptions) => listSessions(options, parts));
   withFilters(session.command('end').summary('end one session, or all that match, on all nodes within a second'))
     .argument('[session]', 'the id from `postern session list`')
@@ -100,14 +101,14 @@ function addWho(program: Command, parts: SessionCommandParts): void {
     .argument('[user]', 'a user name, as typed at sign-in; everybody without one')
     .addOption(limitOption())
     .addOption(configOption())
-    .addOption(formatOption())
+    .addOption(listFormatOption())
     .action(async (user: string | undefined, options: ListOptions) => {
       const { config, format, limit, ...wanted } = options;
       if (user === undefined) return listSessions(options, parts);
       if (limit !== undefined || Object.keys(wanted).length > 0) return listSessions({ ...options, user }, parts);
       const ask = await openApi(config, environment);
       const reply = await ask('GET', `/users/${encodeURIComponent(user)}`);
-      finish(reply, () => (format === 'json' ? json(reply.body) : describeUser(reply.body)));
+      finish(reply, () => describeUser(reply.body, format, environment));
     });
   withExamples(who, [
     ['postern who alice@example.org', 'backend, move if there is one, and sessions'],
@@ -129,47 +130,51 @@ function withFilters(command: Command): Command {
 }
 
 function limitOption(): Option {
-  return new Option('--limit <number>', 'show at most so many (default: 1000)');
-}
-
-function queryOf(wanted: object): string {
-  return new URLSearchParams(Object.entries(wanted)).toString();
+  return wholeNumber('--limit <number>', 'show at most so many (default: 1000; all as CSV)');
 }
 
 const pageLimit = 1000;
 
-/** Lists sessions page by page, so that neither the gateway nor the command holds more than it must. */
+/**
+ * Lists sessions page by page. CSV is written as the pages come, so that neither the gateway nor the command ever holds
+ * all sessions of a large site.
+ */
 async function listSessions(
-  { config, format, limit: limitText, ...wanted }: ListOptions,
+  { config, format, limit: asked, ...wanted }: ListOptions,
   { environment, end }: SessionCommandParts,
 ): Promise<void> {
-  const limit = Number(limitText ?? pageLimit);
-  if (!Number.isSafeInteger(limit) || limit < 1) {
-    environment.complain(`--limit ${limitText} is not a number from 1 on: write how many sessions to show\n`);
-    return end(exitCodes.invalid);
-  }
+  const limit = asked ?? (format === 'csv' ? Number.POSITIVE_INFINITY : pageLimit);
   const ask = await openApi(config, environment);
-  const sessions: Readonly<Record<string, unknown>>[] = [];
+  const sessions: SessionRow[] = [];
+  let count = 0;
   let cursor: string | undefined;
   do {
-    const page = { ...wanted, limit: Math.min(limit - sessions.length, pageLimit), ...defined({ cursor }) };
+    const page = { ...wanted, limit: Math.min(limit - count, pageLimit), ...defined({ cursor }) };
     const reply = await ask('GET', `/sessions?${queryOf(page)}`);
     const refused = refusalCode(reply, environment.complain);
     if (refused !== undefined) return end(refused);
-    sessions.push(...rowsIn(reply.body['sessions']));
+    const rows = rowsIn(reply.body['sessions']);
+    if (format === 'csv') {
+      const text = listText(sessionList(rows), 'csv', environment);
+      environment.print(count === 0 ? text : text.slice(text.indexOf('\n') + 1));
+    } else sessions.push(...rows);
+    count += rows.length;
     const { next } = reply.body;
     cursor = typeof next === 'string' ? next : undefined;
-  } while (cursor !== undefined && sessions.length < limit);
+  } while (cursor !== undefined && count < limit);
   const isCut = cursor !== undefined;
-  const told = isCut ? ` There are more: --limit ${limit * 10} shows them.` : '';
+  if (format === 'csv') return end(exitCodes.ok);
   const users = new Set(sessions.map((session) => session['user'])).size;
-  const sum = `${countOf(sessions.length, 'session')} of ${countOf(users, 'user')}.${told}\n`;
-  environment.print(format === 'json' ? json({ sessions, truncated: isCut }) : `${sessionTable(sessions)}${sum}`);
+  const more = isCut ? `; there are more: --limit ${limit * 10} shows them, --format csv all` : '';
+  const note = `${countOf(count, 'session')} of ${countOf(users, 'user')}${more}`;
+  environment.print(
+    listText({ ...sessionList(sessions), body: { sessions, truncated: isCut }, note }, format, environment),
+  );
   end(exitCodes.ok);
 }
 
 function countOf(count: unknown, noun: string): string {
-  return `${Number(count).toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+  return `${amount(Number(count))} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function addKick(program: Command, { environment, finish }: SessionCommandParts): void {
@@ -192,28 +197,58 @@ function addKick(program: Command, { environment, finish }: SessionCommandParts)
   withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'alice must sign in again']]);
 }
 
-function sessionTable(sessions: unknown): string {
-  const rows = rowsIn(sessions).map((session) => {
-    const { short_id: id, user, host, address, browser, user_agent: program } = session;
-    const times = [session['since'], session['last_use']].map(minuteOf);
-    return [cell(id), cell(user), kindOf(session), cell(host), cell(address), ...times, cell(browser ?? program)];
+type SessionRow = Readonly<Record<string, unknown>>;
+
+function sessionList(sessions: readonly SessionRow[]) {
+  const rows = sessions.map((session): readonly Cell[] => {
+    const {
+      id,
+      short_id: short,
+      user,
+      kind,
+      host,
+      address,
+      since,
+      last_use: last,
+      browser,
+      user_agent: program,
+    } = session;
+    return [
+      { shown: cell(short), value: cell(id) },
+      cell(user),
+      {
+        shown: kindOf(session),
+        value: kind === 'opened' ? `${cell(kind)} by ${cell(session['opened_by'])}` : cell(kind),
+      },
+      cell(host),
+      cell(address),
+      timeCell(since),
+      timeCell(last),
+      { shown: cell(browser ?? program), value: cell(program) },
+    ];
   });
-  return table(['SESSION', 'USER', 'KIND', 'HOST', 'ADDRESS', 'SINCE (UTC)', 'LAST USE (UTC)', 'BROWSER'], rows);
+  return {
+    headings: ['SESSION', 'USER', 'KIND', 'HOST', 'ADDRESS', 'SINCE', 'LAST USE', 'BROWSER'],
+    rows,
+    body: sessions,
+  };
 }
 
 /** What a session is: `opened by sam@example.org until 15:04` is a mailbox that staff opened. */
-function kindOf({ kind, opened_by: actor, until }: Readonly<Record<string, unknown>>): string {
-  return kind === 'opened' ? `opened by ${cell(actor)} until ${minuteOf(until).slice(11)}` : cell(kind);
+function kindOf({ kind, opened_by: actor, until }: SessionRow): string {
+  return kind === 'opened' ? `opened by ${cell(actor)} until ${minuteOf(until)}` : cell(kind);
 }
 
-/** A time of the API to the minute, as the console shows it. */
+/** The hour and minute of a time of the API, in UTC. */
 function minuteOf(time: unknown): string {
-  return cell(time).slice(0, 16).replace('T', ' ');
+  return cell(time).slice(11, 16);
 }
 
-function describeUser(body: Readonly<Record<string, unknown>>): string {
-  const { user, backend, overridden, move, sessions } = body;
+function describeUser(body: SessionRow, format: ListFormat, environment: CommandEnvironment): string {
+  const { user, backend, overridden, move } = body;
+  const list = sessionList(rowsIn(body['sessions']));
+  if (format !== 'table') return listText({ ...list, body }, format, environment);
   const how = overridden === true ? ' (moved there by an operator; the directory may differ)' : '';
   const moved = isObject(move) ? `Move: ${cell(move['explanation'])}.\n` : '';
-  return `${cell(user)} lives on ${cell(backend)}${how}.\n${moved}${sessionTable(sessions)}`;
+  return `${cell(user)} lives on ${cell(backend)}${how}.\n${moved}${table(list.headings, list.rows, environment.colours)}`;
 }

@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { defined } from '../core/objects.ts';
+import { apiRoles, apiTokenHash, isApiTokenHash } from '../core/secrets.ts';
 import {
   arrayOf,
   atLeastOne,
@@ -12,8 +13,17 @@ import {
   oneOf,
   publicUrl,
   section,
+  time,
 } from '../schema/scalars.ts';
-import { formatDuration, parseHost, publicUrlRemedy, read, type Reading, wrong } from '../schema/value-parsers.ts';
+import {
+  formatDuration,
+  parseHost,
+  publicUrlRemedy,
+  read,
+  type Reading,
+  shownValue,
+  wrong,
+} from '../schema/value-parsers.ts';
 import { ownFile, type ReferencedFiles, secret } from './referenced-files.ts';
 
 const defaultListen = '127.0.0.1:8080';
@@ -88,7 +98,20 @@ export function operatorsSection(referenced: ReferencedFiles) {
       ),
     token: secret(referenced)
       .optional()
-      .describe('The token that API clients must send over TCP: `{ file: NAME }`. Left out: no API over TCP.'),
+      .describe(
+        'One token for all API clients over TCP, which may do everything: `{ file: NAME }`. Better use `tokens`: each has ' +
+          'a name, for the audit, a role and an end. Without either there is no API over TCP.',
+      ),
+    tokens: arrayOf(apiTokenSection(), 'maps of name and hash')
+      .prefault([])
+      .superRefine((tokens, context) => {
+        for (const [index, { name }] of tokens.entries()) {
+          if (tokens.findIndex((one) => one.name === name) === index) continue;
+          const message = `${name} is the name of another token, too: the audit could not tell them apart`;
+          context.addIssue({ code: 'custom', path: [index, 'name'], message });
+        }
+      })
+      .describe('Tokens of API clients over TCP, each with its name. `postern token create` makes one.'),
     host_names: arrayOf(hostName(), 'host names')
       .prefault([])
       .describe(
@@ -104,8 +127,9 @@ export function operatorsSection(referenced: ReferencedFiles) {
         'The share of its usual weight, in percent, that the agent check reports for this node. A reload applies it.',
       ),
   })
-    .transform(({ listen, socket, socket_access: access, token, host_names: hostNames, ...agent }) => ({
+    .transform(({ listen, socket, socket_access: access, token, tokens, host_names: hostNames, ...agent }) => ({
       listen,
+      tokens,
       ...defined({ socket, token, agentCheck: agent.agent_check }),
       socketMode: access === 'group' ? 0o660 : 0o600,
       hostNames,
@@ -113,6 +137,30 @@ export function operatorsSection(referenced: ReferencedFiles) {
     }))
     .prefault({})
     .describe('The listener for operators. The public listener never serves what it serves.');
+}
+
+function apiTokenSection() {
+  const nameRemedy = 'write a short name, such as monitoring';
+  const hashRemedy = 'write the one that postern token create prints, such as sha256:…';
+  return section({
+    name: leaf({
+      what: 'a name of a token',
+      remedy: nameRemedy,
+      examples: ['monitoring'],
+      parse: (name) =>
+        /^[A-Za-z0-9][\w.@-]{0,63}$/.test(name)
+          ? read(name)
+          : wrong(`${shownValue(name)} is not a name of a token: ${nameRemedy}`),
+    }).describe('The name of the client in the audit.'),
+    hash: leaf({
+      what: 'a hash of a token',
+      remedy: hashRemedy,
+      examples: [apiTokenHash('an example')],
+      parse: (hash) => (isApiTokenHash(hash) ? read(hash) : wrong(`is not a hash of a token: ${hashRemedy}`)),
+    }).describe('SHA-256 of the token. The token itself, 256 random bits, stands nowhere.'),
+    role: oneOf(apiRoles).prefault('read').describe('`read`: only GET; `operator`: everything.'),
+    expires: time().optional().describe('The token is refused from this time on. Left out: never.'),
+  }).transform(({ name, hash, role, expires }) => ({ name, hash, role, ...defined({ expiresMs: expires }) }));
 }
 
 const pairRemedy = 'write { certificate_file: fullchain.pem, key_file: privkey.pem }, or a list of such maps';

@@ -1,4 +1,4 @@
-import { debug, type EventRow, error, info, warn } from './log-event-row.ts';
+import { capped, debug, type EventRow, error, info, warn } from './log-event-row.ts';
 import { userEvents } from './log-events-of-users.ts';
 
 /** Every event of the log, by its name, which is stable: alerts are built on it. `npm run docs` makes docs/log.md. */
@@ -46,6 +46,9 @@ export const logEvents = {
   'log-copy-resumed': info('log copy to syslog resumed', ['syslog', 'dropped']),
   'log-copy-incomplete': warn('log lines not copied to syslog', ['syslog', 'lost']),
   'api-stale': debug("answering the operators' API from the last known state", ['err']),
+  'api-token-expired': capped('expired token sent to the operators’ API', ['actor', 'until'], {
+    action: 'Make another with `postern token create`, or stop the program that sends the old one.',
+  }),
   'api-failed': error("request to the operators' API failed", ['err'], { action: 'Report this bug.' }),
 
   ...userEvents,

@@ -1,6 +1,7 @@
 import {
   createCipheriv,
   createDecipheriv,
+  createHash,
   createHmac,
   type KeyObject,
   randomBytes as systemRandomBytes,
@@ -158,4 +159,42 @@ function vouchingMac(key: VouchingKey, kind: VouchedKind, owner: readonly string
   return createHmac('sha256', key.subkey(kind))
     .update(JSON.stringify([...owner, text]))
     .digest('base64url');
+}
+
+/** What a client of the operators' API may do. `read`: only GET; `operator`: everything. */
+export const apiRoles = ['read', 'operator'] as const;
+
+/** A token of the operators' API, as the configuration names it. */
+export interface ApiToken {
+  /** The client's name in the audit. */
+  readonly name: string;
+  /** Of {@link apiTokenHash}. */
+  readonly hash: string;
+  readonly role: (typeof apiRoles)[number];
+  /** Refused from this time on, in milliseconds since the epoch; never if undefined. */
+  readonly expiresMs?: number;
+}
+
+/**
+ * The hash of a token of the operators' API. One round of SHA-256 is enough, since a token is 256 random bits and no
+ * password that could be guessed; a slow hash would let strangers keep the gateway busy.
+ */
+export function apiTokenHash(token: string): string {
+  return `sha256:${createHash('sha256').update(token).digest('base64url')}`;
+}
+
+/** Whether a text has the form of such a hash. */
+export function isApiTokenHash(text: string): boolean {
+  return /^sha256:[\w-]{43}$/.test(text);
+}
+
+/** Makes a token of the operators' API. Its beginning tells people, and programs that look for secrets, what it is. */
+export function makeApiToken(randomBytes: (size: number) => Buffer = systemRandomBytes): Secret {
+  return new Secret(`postern_${randomBytes(32).toString('base64url')}`);
+}
+
+/** Whether two hashes are the same. The time that it takes says nothing of where they differ. */
+export function isSameHash(one: string, other: string): boolean {
+  const [left, right] = [Buffer.from(one), Buffer.from(other)];
+  return left.length === right.length && timingSafeEqual(left, right);
 }

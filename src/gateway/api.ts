@@ -27,7 +27,7 @@ export function createGatewayApi(options: GatewayApiOptions): Api {
 function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
   const { cluster, sessions } = node;
   return createApi({
-    token: () => holder.config.operators.token,
+    tokens: () => holder.config.operators,
     backends: () => holder.config.backends,
     serving: (backend) => holder.config.serving.get(backend.name),
     isShared: () =>

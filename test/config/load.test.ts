@@ -71,6 +71,7 @@ test('what is left out has the defaults of the design', async (t) => {
   assert.deepEqual(config.listen, { host: '127.0.0.1', port: 8080 });
   assert.deepEqual(config.operators, {
     listen: { host: '127.0.0.1', port: 9090 },
+    tokens: [],
     socketMode: 0o600,
     hostNames: [],
     agentWeight: 100,

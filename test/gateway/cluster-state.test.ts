@@ -215,7 +215,7 @@ describe('an operator', () => {
     });
     assert.equal(response.status, 200);
     const { lines } = (await guarded.api('GET', '/audit?limit=1')).body;
-    assert.deepEqual([lines[0].actor, lines[0].address], ['anna (tcp)', '127.0.0.1']);
+    assert.deepEqual([lines[0].actor, lines[0].address], ['anna (operators.token)', '127.0.0.1']);
   });
 
   it('can pass for nobody of the staff in the audit, and put nothing but a reason into it', async () => {
