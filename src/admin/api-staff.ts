@@ -12,6 +12,8 @@ export interface ApiStaffDeps {
     configured(): ReadonlyMap<string, { readonly roles: readonly string[]; readonly domains?: readonly string[] }>;
     /** Whether this user has a role now. Rejects if the directory could not be asked. */
     isStaff(user: CanonicalUser): Promise<boolean>;
+    /** Makes a link that opens the console once for an operator; undefined if there is no console. */
+    consoleLink(by: string): Promise<{ readonly link: string; readonly untilMs: number } | undefined>;
     /** The console's URL; undefined if there is none. */
     console(): string | undefined;
     readonly factors: {
@@ -37,7 +39,7 @@ export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps)
     if (address === undefined)
       throw new ApiRefusal(
         409,
-        'there is no console: add support with its staff to the configuration (docs/support.md)',
+        'there is no console: set support.console and support.assist in the configuration (docs/console.md)',
       );
     return address;
   }
@@ -58,6 +60,25 @@ export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps)
           return { user, roles, domains, second_factor: state, ...since };
         });
         return ok({ staff: described });
+      },
+    },
+    {
+      name: 'makeConsoleLink',
+      method: 'POST',
+      path: '/console/link',
+      async handle(request) {
+        if (request.address !== undefined)
+          throw new ApiRefusal(
+            403,
+            'a link to the console is made over the socket only: set operators.socket, and run the command on this machine',
+          );
+        consoleAddress();
+        // Without an audit line no link is made.
+        await audit.record({ event: 'console-link-made', ...askerOf(request) });
+        const made = await staff.consoleLink(request.by);
+        if (made === undefined)
+          throw new ApiRefusal(409, 'the console opens after a restart: support was added since the start');
+        return ok({ link: made.link, until: isoTime(made.untilMs) });
       },
     },
     {

@@ -12,7 +12,7 @@ import { addLookup } from './lookup.ts';
 import type { ExitCode } from './options.ts';
 import { addPenalty } from './penalty.ts';
 import { addSessions } from './sessions.ts';
-import { addStaff } from './staff.ts';
+import { addConsole, addStaff } from './staff.ts';
 import { addStatistics } from './statistics.ts';
 import { addStatus } from './status.ts';
 import { addMoves } from './user-move.ts';
@@ -38,5 +38,6 @@ export const otherCommands: readonly AddCommand[] = [
   addStatistics,
   addAudit,
   addStaff,
+  addConsole,
   addCompletion,
 ];

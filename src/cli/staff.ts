@@ -5,12 +5,14 @@ import {
   configOption,
   type ExitCode,
   exitCodes,
+  type Format,
+  formatOption,
   type ListFormat,
   listFormatOption,
   reasonOption,
   withExamples,
 } from './options.ts';
-import { listText, timeCell } from './output.ts';
+import { json, listText, timeCell } from './output.ts';
 
 /** `postern staff`: who is staff, and their second factors. */
 export function addStaff(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
@@ -63,6 +65,29 @@ export function addStaff(program: Command, environment: CommandEnvironment, end:
     ['postern staff enrol sam@example.org', 'print a code for sam: usable once, within a day'],
     ['postern staff reset sam@example.org --reason "lost phone"', 'then enrol again'],
   ]);
+}
+
+/** `postern console`: a way into the operators' console for sites without staff accounts. */
+export function addConsole(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  const { print, complain } = environment;
+  const command = program
+    .command('console')
+    .summary('print a link that opens the operators’ console once')
+    .requiredOption('--link', 'make the link, over the operators’ socket')
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async ({ config, format }: { config: string; format: Format }) => {
+      const ask = await openApi(config, environment);
+      const reply = await ask('POST', '/console/link', {});
+      const refused = refusalCode(reply, complain);
+      if (refused === undefined) {
+        const { link, until } = reply.body;
+        const text = `${cell(link)}\nOpens the console as an operator, once, until ${cell(until)}. Give it to nobody else.\n`;
+        print(format === 'json' ? json(reply.body) : text);
+      }
+      end(refused ?? exitCodes.ok);
+    });
+  withExamples(command, [['postern console --link', 'then open the link in a browser within two minutes']]);
 }
 
 function invitation({ user, code, until, console: address }: ApiReply['body']): string {

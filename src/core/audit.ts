@@ -12,6 +12,8 @@ export const auditEventNames = [
   'staff-invited',
   'staff-enrolled',
   'staff-unenrolled',
+  'console-link-made',
+  'console-link-used',
   'role-used',
   'role-refused',
   'impersonation-start',

@@ -93,6 +93,8 @@ export interface StaffProof {
   readonly step: 'password' | 'second-factor';
   /** When a code was last accepted, in milliseconds since the epoch; 0 before the first. */
   readonly provenAtMs: number;
+  /** Set if a link of an operator opened the session: who made it, such as `root (socket)`. */
+  readonly linkBy?: string;
 }
 
 /** The stored record of a session. It opens nothing by itself: half of the key of its credentials is in the cookie. */

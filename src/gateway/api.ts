@@ -52,6 +52,12 @@ function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
     userNamed: (typed) => userNamed(holder.current, typed ?? ''),
     lookUp: (user) => lookUpHome(holder.current, user),
     staff: {
+      async consoleLink(by) {
+        const consoleOrigin = holder.config.support?.console.origin;
+        if (consoleOrigin === undefined || node.support === undefined) return undefined;
+        const { token, untilMs } = await node.support.console.parts.links.issue({ by, consoleOrigin });
+        return { link: `${consoleOrigin}/-/link?link=${token}`, untilMs };
+      },
       configured: () => holder.config.support?.staff ?? new Map(),
       async isStaff(user) {
         const { lookupMs } = holder.config.directory.timeouts;

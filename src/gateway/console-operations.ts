@@ -201,9 +201,9 @@ function wantedFacts({ state, reason, percent, untilMs }: WantedState) {
 /** The sessions of all nodes, for the console. */
 export function consoleSessionsOf({ sessions, store, holder, cluster }: ConsoleOperationsOptions): ConsoleSessions {
   async function* candidates(user: string | undefined): AsyncIterable<readonly ListedSession[]> {
-    if (user === undefined) return yield* sessions.allSessions();
-    const parsed = holder.current.parseName(user);
-    if (parsed.kind === 'ok') yield await sessions.sessionsOfUser(canonicalUser(parsed.name));
+    const parsed = user === undefined ? undefined : holder.current.parseName(user);
+    if (parsed === undefined) yield* sessions.allSessions();
+    else if (parsed.kind === 'ok') yield await sessions.sessionsOfUser(canonicalUser(parsed.name));
   }
   return {
     async list({ user, backend, address, kind }, most) {
@@ -234,22 +234,25 @@ export function consoleSessionsOf({ sessions, store, holder, cluster }: ConsoleO
   };
 }
 
+function isPossibleNetwork(network: string | undefined): boolean {
+  return network === undefined || isIP(network.split('/')[0] ?? '') !== 0;
+}
+
 /** The penalties of all nodes, for the console. */
 export function consolePenaltiesOf(
   { holder, cluster }: Pick<ConsoleOperationsOptions, 'holder' | 'cluster'>,
   penalty: Pick<PenaltyRelief, 'list' | 'liftMatching'>,
 ): ConsolePenalties {
-  const isPossible = (network: string | undefined) => network === undefined || isIP(network.split('/')[0] ?? '') !== 0;
   return {
     async list({ user, network }, most) {
       const parsed = user === undefined ? undefined : holder.current.parseName(user);
-      if (parsed?.kind === 'malformed' || !isPossible(network)) return [];
+      if (parsed?.kind === 'malformed' || !isPossibleNetwork(network)) return [];
       const { penalties } = await penalty.list(defined({ user: parsed?.name, network }), most);
       return penalties;
     },
     async lift({ user, network }, reason, by) {
       const subject = user ?? network;
-      if (subject === undefined || !isPossible(network)) return 0;
+      if (subject === undefined || !isPossibleNetwork(network)) return 0;
       const facts = { ...defined({ network }), reason };
       await cluster.audit.record({ event: 'penalty-lifted', ...by, subject, facts });
       return (await penalty.liftMatching(defined({ user, network }))).length;
@@ -257,19 +260,25 @@ export function consolePenaltiesOf(
   };
 }
 
+function offerOf({ phase }: Move): 'stop' | 'back' | undefined {
+  if (phase === 'done') return 'back';
+  return phase === 'waiting' || phase === 'before' || phase === 'failed' ? 'stop' : undefined;
+}
+
+function moveGoesOn({ phase }: Move): boolean {
+  return phase !== 'done' && phase !== 'failed' && phase !== 'stopped';
+}
+
 /** The moves of users, for the console. */
 export function consoleMovesOf({ cluster, holder }: ConsoleOperationsOptions): ConsoleMoves {
   const { state, moves, audit } = cluster;
-  const offerOf = ({ phase }: Move) =>
-    phase === 'done' ? 'back' : ['waiting', 'before', 'failed'].includes(phase) ? 'stop' : undefined;
   const record = (by: ConsoleActor, subject: string, facts: AuditFacts) =>
     audit.record({ event: 'user-move', ...by, subject, facts });
   return {
     all() {
       const nowMs = systemClock.nowMs();
-      const goesOn = ({ phase }: Move) => (['done', 'failed', 'stopped'].includes(phase) ? 0 : 1);
       return [...state.moves.all()]
-        .toSorted(([, a], [, b]) => goesOn(b) - goesOn(a) || b.phaseAtMs - a.phaseAtMs)
+        .toSorted(([, a], [, b]) => Number(moveGoesOn(b)) - Number(moveGoesOn(a)) || b.phaseAtMs - a.phaseAtMs)
         .map(([user, move]) => ({
           user,
           ...move,

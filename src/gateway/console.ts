@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { StoreStanding } from '../admin/api-status.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import { canonicalUser } from '../core/names.ts';
+import { type BackendName, canonicalUser } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { GrantOf } from '../http/console/authorisation.ts';
@@ -19,6 +19,7 @@ import {
   createSqliteRecentLogins,
   type RecentLogins,
 } from '../support/recent-logins.ts';
+import { createConsoleLinks } from '../support/one-time-links.ts';
 import { createRoleOf } from '../support/roles.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
 import {
@@ -29,7 +30,7 @@ import {
   createConsoleBackendOperations,
 } from './console-operations.ts';
 import { explainHere, lookUpFresh } from './explain.ts';
-import type { ClusterState, ConfigHolder, NodeConsole, NodeReports, NodeStatistics } from './parts.ts';
+import type { ClusterState, ConfigHolder, NodeConsole, NodeReports, NodeStatistics, SupportTables } from './parts.ts';
 import { scriptsOn } from './stores.ts';
 
 /** Options of openConsole. */
@@ -46,6 +47,8 @@ export interface ConsoleOptions {
   readonly certificates: TlsCertificates | undefined;
   readonly storeStanding: () => Promise<StoreStanding>;
   readonly statistics: Pick<NodeStatistics, 'figures'>;
+  /** The table of links that work once. */
+  readonly links: SupportTables['links'];
   readonly holder: ConfigHolder;
   readonly log: Log;
 }
@@ -73,11 +76,20 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
     randomBytes,
     log,
   });
-  const grantOf: GrantOf = ({ user }, signal) => roleOf(user, signal);
+  const grantOf: GrantOf = async ({ user, linkBy }, signal) =>
+    linkBy === undefined ? roleOf(user, signal) : { roles: ['operator'] };
+  const links = createConsoleLinks({
+    table: options.links,
+    keys: () => keys.current().all.map((key) => key.subkey('console link')),
+    clock,
+    randomBytes,
+  });
   return {
     parts: {
       roleOf,
       grantOf,
+      links,
+      firstBackend: () => firstBackendOf(holder),
       streams: createLiveStreams({ sessions: staffSessions, grantOf, clock }),
       async staffNamed(typed, signal) {
         const parsed = holder.current.parseName(typed);
@@ -109,6 +121,12 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+/** A session belongs to a backend, also one that has no mailbox there. */
+function firstBackendOf({ config }: ConfigHolder): BackendName {
+  for (const name of config.backends.values()) return name.name;
+  throw new TypeError('a configuration has a backend');
 }
 
 function openSignIns({ holder, redis, keys }: ConsoleOptions): RecentLogins {

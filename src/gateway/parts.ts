@@ -50,7 +50,7 @@ import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import type { MailboxExpiry, OpenedMailbox } from '../support/mailbox-expiry.ts';
 import type { Notice, Notices } from '../support/notices.ts';
-import type { OneTimeLinks, StoredLink } from '../support/one-time-links.ts';
+import type { ConsoleLinks, OneTimeLinks, StoredLink } from '../support/one-time-links.ts';
 import type { StaffChecks } from '../support/roles.ts';
 import type { SecondFactors } from '../support/second-factor.ts';
 
@@ -111,7 +111,10 @@ export interface UserListeners {
 /** The parts of the console that a node keeps over every reload. */
 export interface NodeConsole extends AsyncDisposable {
   /** Dependencies of its pages, but for those that a snapshot holds. */
-  readonly parts: Omit<ConsolePagesDeps, 'staffLogin' | 'impersonation' | 'serviceName' | 'views'>;
+  readonly parts: Omit<ConsolePagesDeps, 'staffLogin' | 'impersonation' | 'serviceName' | 'views'> & {
+    /** Links that open the console once. */
+    readonly links: ConsoleLinks;
+  };
   /** Keeps a login for support to see. */
   noteSignIn(event: LoginEvent): void;
 }

@@ -30,7 +30,8 @@ export function supportTables(state: Pick<StateReplica, 'table'>): SupportTables
 }
 
 /** Opens what a node keeps for its staff over every reload: the console, and the mailboxes that are open. */
-export function openSupport(tables: SupportTables, options: ConsoleOptions): NodeSupport {
+export function openSupport(tables: SupportTables, given: Omit<ConsoleOptions, 'links'>): NodeSupport {
+  const options = { ...given, links: tables.links };
   const { cluster, store, keys, sessions, holder, log } = options;
   const { audit } = cluster;
   const opened = new AsyncDisposableStack();

@@ -36,6 +36,7 @@ type ViewName =
   | 'console-route'
   | 'console-statistics'
   | 'console-audit'
+  | 'console-by-link'
   | 'console-message';
 
 /** Values that every page needs besides its own. */

@@ -53,7 +53,8 @@ function isStaffProof(value: unknown): value is StaffProof {
   return (
     isObject(value) &&
     (value['step'] === 'password' || value['step'] === 'second-factor') &&
-    Number.isSafeInteger(value['provenAtMs'])
+    Number.isSafeInteger(value['provenAtMs']) &&
+    (value['linkBy'] === undefined || typeof value['linkBy'] === 'string')
   );
 }
 

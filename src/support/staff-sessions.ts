@@ -2,7 +2,7 @@ import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { type Clock, isRecent } from '../core/clock.ts';
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
-import type { BackendName, CanonicalUser, RecordKey, UserKey } from '../core/names.ts';
+import { type BackendName, type CanonicalUser, canonicalUser, type RecordKey, type UserKey } from '../core/names.ts';
 import {
   type EndReason,
   sessionFacts,
@@ -39,6 +39,12 @@ interface StaffSignIn {
   readonly publicOrigin: string;
 }
 
+/** The use of a link that an operator made. */
+interface LinkSignIn extends Omit<StaffSignIn, 'user' | 'host'> {
+  /** Who made it, such as `root (socket)`. */
+  readonly by: string;
+}
+
 /** A session with its cookie. */
 interface IssuedStaffSession {
   readonly cookie: string;
@@ -53,6 +59,8 @@ interface IssuedStaffSession {
 export interface StaffSessions {
   /** Opens a session after the password; it may only show the second factor. */
   open(arrival: StaffSignIn): Promise<IssuedStaffSession>;
+  /** Opens a session of an operator for a link that was good; it has no mailbox, and ends an hour later at the latest. */
+  openByLink(arrival: LinkSignIn): Promise<IssuedStaffSession>;
   /** The live session of a browser; undefined if there is none. `secure`: whether the request came over HTTPS. */
   find(cookieField: string | undefined, secure: boolean): Promise<StaffSession | undefined>;
   /** Replaces a session after its second factor: it gets a new id, and the old one is invalid. */
@@ -70,6 +78,8 @@ export interface StaffSessions {
 
 /** The shortest interval between two writes of a session's use. */
 const noteEveryMs = 10_000;
+/** The longest session that a link opens. */
+const linkSessionMs = 60 * 60_000;
 
 /** Creates the console sessions of staff. */
 export function createStaffSessions(deps: StaffSessionsDeps): StaffSessions {
@@ -84,10 +94,22 @@ class StoredStaffSessions implements StaffSessions {
     this.#deps = deps;
   }
 
-  async open({ user, backend, host, client, publicOrigin }: StaffSignIn): Promise<IssuedStaffSession> {
-    const nowMs = this.#deps.clock.nowMs();
+  async open(arrival: StaffSignIn): Promise<IssuedStaffSession> {
     const lifetimeMs = this.#deps.times()?.absoluteTimeoutMs ?? 0;
-    const record: SessionRecord = {
+    return this.#issue(this.#recordOf(arrival, lifetimeMs), { step: 'password', provenAtMs: 0 });
+  }
+
+  async openByLink({ by, ...arrival }: LinkSignIn): Promise<IssuedStaffSession> {
+    // Lists of sessions show a name; no user has one with such an end, and the proof alone decides.
+    const user = canonicalUser(by.replace(/\s/g, ''));
+    const lifetimeMs = Math.min(this.#deps.times()?.absoluteTimeoutMs ?? 0, linkSessionMs);
+    const proof: StaffProof = { step: 'second-factor', provenAtMs: this.#deps.clock.nowMs(), linkBy: by };
+    return this.#issue(this.#recordOf({ ...arrival, user, host: '' }, lifetimeMs), proof);
+  }
+
+  #recordOf({ user, backend, host, client, publicOrigin }: StaffSignIn, lifetimeMs: number): SessionRecord {
+    const nowMs = this.#deps.clock.nowMs();
+    return {
       user,
       backend,
       host,
@@ -99,7 +121,6 @@ class StoredStaffSessions implements StaffSessions {
       userKey: this.#deps.keys().promoted.userKeyOf(user),
       sealed: '',
     };
-    return this.#issue(record, { step: 'password', provenAtMs: 0 });
   }
 
   named(cookieField: string | undefined, secure: boolean): RecordKey | undefined {
@@ -189,8 +210,9 @@ function signed(key: RecordKey, serverKey: StaffKey, record: SessionRecord): Ses
 
 function recordMac(serverKey: StaffKey, key: RecordKey, record: SessionRecord): string {
   const { user, createdAtMs, absoluteEndMs, publicOrigin, staff } = record;
+  const parts = [key, user, createdAtMs, absoluteEndMs, publicOrigin, staff?.step, staff?.provenAtMs];
   return createHmac('sha256', serverKey.subkey('staff session'))
-    .update(JSON.stringify([key, user, createdAtMs, absoluteEndMs, publicOrigin, staff?.step, staff?.provenAtMs]))
+    .update(JSON.stringify(staff?.linkBy === undefined ? parts : [...parts, staff.linkBy]))
     .digest('base64url');
 }
 

@@ -93,6 +93,7 @@ describe('what docs/openapi.yaml says of answers', () => {
 
   it('is true of staff and of the audit', async () => {
     await ask('GET', '/staff');
+    await ask('POST', '/console/link', {});
     await ask('POST', '/staff/anna/enrolment', {});
     await ask('GET', '/staff');
     await ask('DELETE', '/staff/anna/enrolment', { reason });

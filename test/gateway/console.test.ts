@@ -73,7 +73,7 @@ describe('the console of a running gateway', () => {
     appKey = /<code>([A-Z2-7 ]+)<\/code>/.exec(offer.text)?.[1]?.replaceAll(' ', '') ?? '';
     const done = await browser.post('/-/enrol', { code: nextCode() });
     assert.match(done.text, /recovery codes/);
-    assert.match((await postern('staff', 'list')).out, /enrolled +20/);
+    assert.match((await postern('staff', 'list')).out, /enrolled +now/);
     assert.equal((await postern('staff', 'enrol', 'bob')).code, 1);
   });
 
@@ -115,6 +115,22 @@ describe('the console of a running gateway', () => {
       assert.match(audit.text, new RegExp(`>${event}</td>`), event);
     }
     assert.match(readFileSync(join(dirname(gateway.configFile), 'state', 'audit.jsonl'), 'utf8'), /"staff-invited"/);
+  });
+
+  test('opens by a link that an operator makes over the socket, once', async () => {
+    const made = await postern('console', '--link');
+    const [, path = '', token = ''] = /^http:\/\/[^/]+(\/-\/link\?link=(\S+))\n/.exec(made.out) ?? [];
+    const browser = staffBrowser(console);
+    assert.match((await browser.get(path)).text, /Open the console/);
+    assert.equal((await browser.post('/-/link', { link: token })).status, 303);
+    const nodes = await browser.get('/-/nodes');
+    assert.match(nodes.text, /\(socket\)<\/span>[^]*this node/);
+    assert.match((await browser.get('/-/statistics')).text, /Sign-ins by hour of the week|Nothing was counted yet/);
+    assert.match((await browser.get('/-/sessions?kind=console')).text, /\(socket\)<\/a><\/th><td>console/);
+    assert.match((await browser.get('/-/route?user=alice@example.test')).text, /home a[^]*Webmail form/);
+    assert.equal((await staffBrowser(console).post('/-/link', { link: token })).status, 403);
+    const audit = await postern('audit', 'list');
+    assert.match(audit.out, /console-link-used[^]*console-link-made/);
   });
 
   test('takes no session of the webmail, and the webmail none of the console', async () => {

@@ -4,15 +4,8 @@ import { get, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { eventually } from '../eventually.fixture.ts';
-import {
-  type ConsoleFixture,
-  manyBackends,
-  sam,
-  shownBackend,
-  signedIn,
-  type StaffBrowser,
-  startConsole,
-} from './console.fixture.ts';
+import { type ConsoleFixture, sam, signedIn, type StaffBrowser, startConsole } from './console.fixture.ts';
+import { manyBackends, shownBackend } from './console-shown.fixture.ts';
 
 let fixture: ConsoleFixture;
 beforeEach(async () => {

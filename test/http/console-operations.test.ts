@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { canonicalUser } from '../login/named.fixture.ts';
-import { type ConsoleFixture, sam, shownSession, signedIn, startConsole } from './console.fixture.ts';
+import { type ConsoleFixture, sam, signedIn, staffBrowser, startConsole } from './console.fixture.ts';
+import { shownSession } from './console-shown.fixture.ts';
 
 let fixture: ConsoleFixture;
 beforeEach(async () => {
@@ -113,5 +114,56 @@ suite('the operators’ pages of the console', () => {
       assert.equal(status, 200);
       assert.doesNotMatch(text, /name="reason"/, path);
     }
+  });
+});
+
+suite('a link to the console', () => {
+  const link = async () => {
+    const { token } = await fixture.links.issue({ by: 'root (socket)', consoleOrigin: fixture.origin });
+    return token;
+  };
+
+  test('opens a session of an operator once, in the name of whoever made it, for an hour', async () => {
+    const token = await link();
+    const browser = staffBrowser(fixture);
+    assert.match((await browser.get(`/-/link?link=${token}`)).text, new RegExp(`name="link" value="${token}"`));
+    assert.equal((await browser.post('/-/link', { link: token })).headers['location'], '/-/');
+    assert.equal((await browser.get('/-/')).headers['location'], '/-/backends');
+    assert.match((await browser.get('/-/backend?name=a')).text, /<span>root \(socket\)<\/span>/);
+    await browser.post('/-/backend', { backend: 'a', state: 'DRAIN', reason: 'new disks' });
+    assert.deepEqual(fixture.done, ['set a DRAIN new disks root (socket)']);
+    assert.equal((await browser.get('/-/users')).status, 403, 'it is no support');
+    assert.deepEqual(
+      fixture.audited.map(({ event, actor }) => [event, actor]),
+      [
+        ['console-link-used', 'root (socket)'],
+        ['role-refused', 'root (socket)'],
+      ],
+    );
+
+    const other = staffBrowser(fixture);
+    const again = await other.post('/-/link', { link: token });
+    assert.equal(again.status, 403);
+    assert.match(again.text, /was used[^]*postern console --link/);
+
+    for (let minutes = 0; minutes < 60; minutes += 10) {
+      assert.equal((await browser.get('/-/backends')).status, 200);
+      fixture.clock.nowMs += 10 * 60_000;
+    }
+    assert.equal((await browser.get('/-/backends')).headers['location'], '/-/login', 'its hour is over');
+  });
+
+  test('opens nothing after two minutes, at another console, or without the audit', async () => {
+    const browser = staffBrowser(fixture);
+    const foreign = await fixture.links.issue({ by: 'root (socket)', consoleOrigin: 'https://console.example.org' });
+    assert.equal((await browser.post('/-/link', { link: foreign.token })).status, 403);
+    const unaudited = await link();
+    fixture.away.add('audit');
+    assert.equal((await browser.post('/-/link', { link: unaudited })).status, 503);
+    fixture.away.delete('audit');
+    const late = await link();
+    fixture.clock.nowMs += 121_000;
+    assert.equal((await browser.post('/-/link', { link: late })).status, 403);
+    assert.equal((await browser.get('/-/backends')).headers['location'], '/-/login');
   });
 });

@@ -21,6 +21,8 @@ const owners: Readonly<Record<string, (typeof staffRoles)[number] | 'anybody' | 
   'GET /-/login': 'anybody',
   'POST /-/login': 'anybody',
   'POST /-/logout': 'anybody',
+  'GET /-/link': 'anybody',
+  'POST /-/link': 'anybody',
   'GET /-/factor': 'half',
   'POST /-/factor': 'half',
   'GET /-/enrol': 'half',

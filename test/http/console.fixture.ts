@@ -11,10 +11,9 @@ import type { AuditEvent } from '../../src/core/audit.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { StaffGrant } from '../../src/core/identity.ts';
 import { silentLog } from '../../src/core/log.ts';
-import type { CanonicalUser, RecordKey, UserKey } from '../../src/core/names.ts';
-import type { NodeReport } from '../../src/core/node-report.ts';
-import { type ListedSession, sessionKind, type SessionRecord, type SessionStore } from '../../src/core/session.ts';
-import type { ShownBackend, ShownHost } from '../../src/http/console/backend-table.ts';
+import type { CanonicalUser, RecordKey } from '../../src/core/names.ts';
+import { type ListedSession, sessionKind, type SessionStore } from '../../src/core/session.ts';
+import type { ShownBackend } from '../../src/http/console/backend-table.ts';
 import type { ConsoleBackends } from '../../src/http/console/backends.ts';
 import { createLiveStreams, type LiveStreams } from '../../src/http/console/live.ts';
 import type { ShownMove } from '../../src/http/console/moves.ts';
@@ -22,12 +21,14 @@ import { addConsoleRoutes, type ConsolePagesDeps, createConsolePages } from '../
 import type { ConsoleUsers } from '../../src/http/console/users.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
 import { SqliteSessionStore } from '../../src/sessions/sqlite-store.ts';
+import { type ConsoleLinks, createConsoleLinks, type StoredLink } from '../../src/support/one-time-links.ts';
 import type { SecondFactors } from '../../src/support/second-factor.ts';
 import { createStaffSessions, type StaffSessions } from '../../src/support/staff-sessions.ts';
 import { backendName, canonicalUser } from '../login/named.fixture.ts';
 import { listening } from '../ports.fixture.ts';
 import { storeWith } from '../sessions/samples.fixture.ts';
 import { codeOf, enrol, ringOf, startFactorNode } from '../support/support.fixture.ts';
+import { nodeReport, shownBackend, shownMove, shownSession, someFigures } from './console-shown.fixture.ts';
 import { setCookies, tokenIn, withCookies } from './browser-like.fixture.ts';
 import { views } from './http.fixture.ts';
 
@@ -39,6 +40,8 @@ export interface ConsoleFixture extends AsyncDisposable {
   readonly origin: string;
   /** Each route is a method, or ALL, and a path. */
   readonly routes: readonly string[];
+  /** Links that open the console once. */
+  readonly links: ConsoleLinks;
   /** The streams of live pages. */
   readonly streams: LiveStreams;
   /** The backends of the site. */
@@ -91,6 +94,12 @@ export async function startConsole(): Promise<ConsoleFixture> {
     log: silentLog,
   });
   const routes: string[] = [];
+  const links = createConsoleLinks({
+    table: memoryTable(),
+    keys: () => [serverKey.subkey('console link')],
+    clock,
+    randomBytes,
+  });
   const streams = createLiveStreams({
     sessions,
     grantOf: async ({ user }) => fixture.grants.get(user),
@@ -102,6 +111,7 @@ export async function startConsole(): Promise<ConsoleFixture> {
     origin,
     routes,
     streams,
+    links,
     backends: [shownBackend('a', { state: 'DOWN' })],
     open: [shownSession('K', 'alice@example.test'), shownSession('L', 'bob@example.test')],
     moves: [shownMove('alice@example.test', 'waiting'), shownMove('bob@example.test', 'done')],
@@ -131,11 +141,14 @@ export async function startConsole(): Promise<ConsoleFixture> {
       if (fixture.away.has('roles')) throw away('directory');
       return fixture.grants.get(user);
     },
-    async grantOf({ user }) {
+    async grantOf({ user, linkBy }) {
+      if (linkBy !== undefined) return { roles: ['operator'] };
       if (fixture.away.has('roles')) throw away('directory');
       return fixture.grants.get(user);
     },
     streams,
+    links,
+    firstBackend: () => backendName('a'),
     async staffNamed(typed) {
       const user = asUser(typed);
       return fixture.grants.has(user) ? user : undefined;
@@ -190,6 +203,22 @@ function routesOf(deps: ConsolePagesDeps): readonly string[] {
     if (methods.size > 2) return [`ALL ${route?.path}`];
     return [...methods].map((method) => `${method.toUpperCase()} ${route?.path}`);
   });
+}
+
+/** A table of links in memory: the contract of real ones is held by the tests of the state stores. */
+function memoryTable() {
+  const entries = new Map<string, StoredLink>();
+  return {
+    all: () => entries,
+    async set(key: string, link: StoredLink) {
+      entries.set(key, link);
+    },
+    async take(key: string) {
+      const link = entries.get(key);
+      entries.delete(key);
+      return link;
+    },
+  };
 }
 
 function someUsers({ done }: ConsoleFixture): ConsoleUsers {
@@ -264,52 +293,6 @@ function someBackends(fixture: ConsoleFixture): ConsoleBackends {
   };
 }
 
-/** A session at a backend, of whom and from where a test says. */
-export function shownSession(
-  key: string,
-  user: string,
-  more: Partial<Pick<SessionRecord, 'backend' | 'clientAddress' | 'impersonation'>> = {},
-): ListedSession {
-  const nowMs = Date.now();
-  const record: SessionRecord = {
-    user: canonicalUser(user),
-    backend: backendName('a'),
-    host: 'a',
-    createdAtMs: nowMs - 60_000,
-    absoluteEndMs: nowMs + 600_000,
-    clientAddress: '192.0.2.9',
-    userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
-    publicOrigin: 'http://mail.localhost',
-    userKey: 'u'.repeat(43) as UserKey,
-    sealed: '',
-    ...more,
-  };
-  return { key: key.padEnd(43, '0') as RecordKey, record, lastUseMs: nowMs - 5_000 };
-}
-
-/** The report of one node in a quiet minute. */
-export function nodeReport(name: string, more: Partial<NodeReport> = {}): NodeReport {
-  const nowMs = Date.now();
-  return {
-    name,
-    version: '0.2.0',
-    commit: '0123456789abcdef',
-    configHash: 'c0ffee00c0ffee00',
-    configLoadedAtMs: nowMs - 3_600_000,
-    startedAtMs: nowMs - 7_200_000,
-    workers: 2,
-    draining: false,
-    degraded: [],
-    atMs: nowMs,
-    clockSkewMs: 3,
-    sessions: 40,
-    logins: { ok: 2, refused: 0, failed: 0 },
-    backends: {},
-    alarms: {},
-    ...more,
-  };
-}
-
 function someOperations(
   fixture: ConsoleFixture,
 ): Pick<ConsolePagesDeps, 'sessionControl' | 'penalties' | 'moves' | 'nodes' | 'statistics'> {
@@ -369,85 +352,6 @@ function someOperations(
     },
     statistics: async () => someFigures,
   };
-}
-
-const someFigures: Awaited<ReturnType<ConsolePagesDeps['statistics']>> = {
-  week: async () =>
-    Array.from({ length: 7 }, (_, day) => Array.from({ length: 24 }, (_one, hour) => (day < 5 ? hour * 7 : hour))),
-  logins: async (by, span) => ({
-    ...span,
-    rows: (by === 'day' ? ['2030-01-01', '2030-01-02', '2030-01-03'] : ['a', 'b']).map((key, at) => ({
-      key,
-      counts: {
-        signed_in: 100 * (at + 1),
-        refused: 7,
-        failed: at,
-        program_accepted: 3,
-        program_refused: 0,
-        program_failed: 0,
-      },
-    })),
-  }),
-  knownSinceMs: async () => Date.UTC(2030, 0, 1),
-};
-
-function shownMove(user: string, phase: 'waiting' | 'done'): ShownMove {
-  return {
-    user,
-    from: 'a',
-    to: 'b',
-    phase,
-    reason: 'new disks',
-    by: 'root (socket)',
-    startedAtMs: 0,
-    phaseAtMs: 0,
-    explanation: `${user} is ${phase}`,
-    offer: phase === 'done' ? 'back' : 'stop',
-  };
-}
-
-/** A backend of one host, or of two where one stands by. */
-export function shownBackend(
-  name: string,
-  { state = 'READY', hosts = 1, ...more }: Partial<Omit<ShownBackend, 'hosts'>> & { readonly hosts?: 1 | 2 } = {},
-): ShownBackend {
-  const why = state === 'DOWN' ? { why: 'refused' } : {};
-  const host = (hostName: string, serves: boolean): ShownHost => ({
-    name: hostName,
-    state,
-    serves,
-    sessions: 4,
-    webmail: { address: `http://${name}.internal`, up: state !== 'DOWN', ...why, checkedAtMs: Date.now(), tookMs: 3 },
-    imap: { address: `${name}.internal:993`, up: true, checkedAtMs: Date.now(), tookMs: 2 },
-  });
-  return {
-    name: backendName(name),
-    state,
-    driver: 'roundcube',
-    arrangement: 'standby',
-    failover: 'automatic',
-    drainsPartly: false,
-    hosts: [host(name, true), ...(hosts === 2 ? [host(`${name}/2`, false)] : [])],
-    traffic: { sessions: 4, logins: 2, errors: 0, p95Ms: 12 },
-    history: [1, 2, 4],
-    ...more,
-  };
-}
-
-/** Five hundred backends in all states, each with what a row can hold. */
-export function manyBackends(): readonly ShownBackend[] {
-  const texts = { by: 'olga@example.test (console)', reason: 'new disks in the whole rack' };
-  return Array.from({ length: 500 }, (_, index) => {
-    const name = `${index % 2 === 0 ? 'fra-mail' : 'ber-mail'}${String(index).padStart(3, '0')}`;
-    const state = (['READY', 'READY', 'READY', 'DRAIN', 'MAINT', 'DOWN'] as const)[index % 6] ?? 'READY';
-    return shownBackend(name, {
-      hosts: 2,
-      state,
-      ...(state === 'DRAIN' || state === 'MAINT' ? { cause: { ...texts, sinceMs: Date.now() - 3_600_000 } } : {}),
-      traffic: { sessions: 12_000 + index, logins: index, errors: index % 7, p95Ms: 20 + (index % 90) },
-      history: Array.from({ length: 60 }, (_one, at) => 12_000 + ((at * index) % 97)),
-    });
-  });
 }
 
 function away(what: 'audit' | 'directory' | 'store'): PosternError {

@@ -69,7 +69,8 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     const gone = goneSignal(response);
     await readNews(needs);
     const grant = await deps.grantOf(session, gone);
-    const who = { actor: session.user, address: client.address };
+    const actor = session.linkBy ?? session.user;
+    const who = { actor, address: client.address };
     if (grant === undefined) {
       await sessions.end(session, 'kicked');
       await audit.record({ event: 'role-refused', ...who, facts: { path: request.path, why: 'no role' } });
@@ -82,7 +83,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     const { key, user, provenAtMs } = session;
     const staff: StaffMember = { ...grant, user, session: key, address: client.address, provenAtMs };
     const frame = {
-      user,
+      user: actor,
       roles: session.step === 'password' ? [] : grant.roles,
       token: tokens.issue(consoleFormBinding(session)),
     };
@@ -95,7 +96,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
       showMessage(views, response, { ...frame, status: 403, title: 'Please try again' }, staleText);
       return undefined;
     }
-    return { request, response, session, staff, actor: session.user, frame, gone };
+    return { request, response, session, staff, actor, frame, gone };
   }
 
   /**

@@ -2,16 +2,17 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Audit } from '../../core/audit.ts';
 import { type Clock, isRecent } from '../../core/clock.ts';
 import { PosternError } from '../../core/error.ts';
-import { type CanonicalUser, type RequestIds, requestIdsOf } from '../../core/names.ts';
+import { type BackendName, type CanonicalUser, type RequestIds, requestIdsOf } from '../../core/names.ts';
 import { Secret } from '../../core/secrets.ts';
 import type { StaffLogin } from '../../login/login.ts';
+import type { ConsoleLinks } from '../../support/one-time-links.ts';
 import type { RoleOf } from '../../support/roles.ts';
 import { staffCookieLine, type StaffSessions } from '../../support/staff-sessions.ts';
 import { formField, formProblemOf, queryParameter, seeOther, writeFormCookie } from '../forms.ts';
 import { formProblem, missingPassword, missingUser, problemOf } from '../login-page.ts';
 import { goneSignal, ingressOf } from '../request-context.ts';
 import { type ConsoleGuardDeps, showUnavailable } from './authorisation.ts';
-import { showPage } from './layout.ts';
+import { showMessage, showPage } from './layout.ts';
 
 /** Dependencies of the console's sign-in page. */
 export interface ConsoleLoginDeps extends ConsoleGuardDeps {
@@ -20,6 +21,9 @@ export interface ConsoleLoginDeps extends ConsoleGuardDeps {
   readonly roleOf: RoleOf;
   /** The member of staff whose name this is; undefined for everybody else. Rejects when the directory could not be asked. */
   readonly staffNamed: (typed: string, signal: AbortSignal) => Promise<CanonicalUser | undefined>;
+  readonly links: Pick<ConsoleLinks, 'use'>;
+  /** A backend of the configuration. */
+  readonly firstBackend: () => BackendName;
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
 }
@@ -140,4 +144,42 @@ const closedText =
 
 function consoleLoginFormBinding(cookie: string): string {
   return `console sign-in ${cookie}`;
+}
+
+/**
+ * The console's `/-/link`: an operator comes in by a link that was made over the operators' socket. Opening the address
+ * uses nothing up, since programs that look at links do that, too; the button does.
+ */
+export function createLinkLogin(
+  deps: Pick<ConsoleLoginDeps, 'links' | 'firstBackend' | 'sessions' | 'audit' | 'views'> & ConsoleGuardDeps,
+): { show: RequestHandler; submit: RequestHandler } {
+  const { links, sessions, audit, views } = deps;
+  const frame = { user: undefined, roles: [], token: '', title: 'Sign in by link' };
+
+  async function submit(request: Request, response: Response): Promise<void> {
+    const { client, publicUrl } = ingressOf(request);
+    try {
+      const grant = await links.use(formField(request.body, 'link') ?? '', publicUrl.origin);
+      if (grant === undefined) {
+        const text =
+          'This link was used, is more than two minutes old, or is not whole. Make another: postern console --link';
+        return showMessage(views, response, { ...frame, status: 403 }, text);
+      }
+      const { by } = grant;
+      await audit.record({ event: 'console-link-used', actor: by, address: client.address });
+      const arrival = { by, backend: deps.firstBackend(), client, publicOrigin: publicUrl.origin };
+      const { cookie } = await sessions.openByLink(arrival);
+      response.appendHeader('Set-Cookie', staffCookieLine(cookie, publicUrl.secure));
+      seeOther(response, '/-/');
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      showUnavailable(deps, response, error);
+    }
+  }
+
+  return {
+    show: (request, response) =>
+      showPage(views, response, frame, ['console-by-link', { link: queryParameter(request.url, 'link') ?? '' }]),
+    submit,
+  };
 }

@@ -37,7 +37,11 @@ export function createConsoleSignOut({
     const session = await found(request);
     await sessions.end({ key }, 'signed-out');
     if (session !== undefined) {
-      await recordIfPossible(audit, { event: 'staff-sign-out', actor: session.user, address: client.address });
+      await recordIfPossible(audit, {
+        event: 'staff-sign-out',
+        actor: session.linkBy ?? session.user,
+        address: client.address,
+      });
     }
     response.appendHeader('Set-Cookie', staffCookieLine(undefined, publicUrl.secure));
     seeOther(response, '/-/login');

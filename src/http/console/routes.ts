@@ -10,7 +10,7 @@ import { type ConsoleGuardDeps, createConsoleGuard, createOwnOriginOnly } from '
 import { type ConsoleBackends, createConsoleBackends } from './backends.ts';
 import { renderConsoleProblem } from './layout.ts';
 import { createConsoleLive, type LiveStreams } from './live.ts';
-import { type ConsoleLoginDeps, createConsoleLogin } from './login.ts';
+import { type ConsoleLoginDeps, createConsoleLogin, createLinkLogin } from './login.ts';
 import { createConsoleSignOut } from './logout.ts';
 import { type ConsoleMoves, createConsoleMoves } from './moves.ts';
 import { type ConsoleNodes, createConsoleNodes } from './nodes.ts';
@@ -53,6 +53,7 @@ export function createConsolePages(deps: ConsolePagesDeps): Pages {
 export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   const parts = { ...deps, tokens: createFormTokens(deps.formKeys, deps.clock) };
   const signIn = createConsoleLogin(parts);
+  const byLink = createLinkLogin(parts);
   const factor = createConsoleFactor(parts);
   const users = createConsoleUsers(parts);
   const opened = createConsoleOpened(parts);
@@ -80,6 +81,8 @@ export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
 
   app.get('/-/login', signIn.show);
   app.post('/-/login', form, signIn.submit);
+  app.get('/-/link', byLink.show);
+  app.post('/-/link', form, byLink.submit);
   app.get('/-/factor', guard(half, factor.show));
   app.post('/-/factor', form, guard(half, factor.submit));
   app.get('/-/enrol', guard(half, factor.showEnrol));
@@ -110,7 +113,7 @@ export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   const read = ['/', '/-/', '/-/audit', '/-/audit.csv', '/-/backends', '/-/backends/live'];
   for (const path of [...read, '/-/nodes', '/-/statistics', '/-/route'])
     app.all(path, createMethodNotAllowed('GET, HEAD'));
-  const forms = ['login', 'factor', 'enrol', 'users', 'opened', 'backend', 'sessions', 'moves', 'penalties'];
+  const forms = ['login', 'link', 'factor', 'enrol', 'users', 'opened', 'backend', 'sessions', 'moves', 'penalties'];
   for (const path of forms) app.all(`/-/${path}`, createMethodNotAllowed('GET, HEAD, POST'));
   app.all('/-/logout', createMethodNotAllowed('POST'));
 }
