@@ -6,6 +6,7 @@ import type { CanonicalUser } from '../core/names.ts';
 import {
   countedBy,
   type LastLogin,
+  type LastLoginsPage,
   type StatisticsReader,
   type TimeSpan,
   type UserLastLogin,
@@ -42,6 +43,9 @@ const defaultSpanMs = 30 * 24 * 60 * 60 * 1000;
 /** Standard error of the number of distinct users, as a share. */
 const distinctError = 0.0081;
 const mostNames = 2_000;
+/** An answer has at least this many users, unless it took as many pages of the store. */
+const usersShown = 1_000;
+const mostPages = 10;
 /** Names that the directory is asked about at once. */
 const lookupsAtOnce = 16;
 
@@ -108,8 +112,14 @@ class StatisticsRequests {
     const beforeMs = timeIn(Object.fromEntries(query), 'before') ?? Number.POSITIVE_INFINITY;
     const figures = await this.#deps.statistics.figures();
     const knownSinceMs = await figures.knownSinceMs();
-    const { users, cursor } = await figures.lastLogins(query.get('cursor') ?? '');
-    const shown = users.filter(({ last }) => Math.max(...Object.values(last)) < beforeMs);
+    const shown: UserLastLogin[] = [];
+    let cursor: string | undefined = query.get('cursor') ?? '';
+    // Few may be inactive: then an answer has those of several pages.
+    for (let pages = 0; cursor !== undefined && pages < mostPages && shown.length < usersShown; pages += 1) {
+      const page: LastLoginsPage = await figures.lastLogins(cursor);
+      for (const one of page.users) if (latestOf(one.last) < beforeMs) shown.push(one);
+      ({ cursor } = page);
+    }
     return ok({
       ...describeKnown(knownSinceMs),
       users: shown.map(describeLast),
@@ -203,10 +213,15 @@ function describeKnown(sinceMs: number | undefined): object {
   return sinceMs === undefined ? {} : { known_since: isoTime(sinceMs) };
 }
 
+function latestOf({ web = 0, program = 0, mail = 0 }: LastLogin): number {
+  return Math.max(web, program, mail);
+}
+
 function describeLast({ user, last }: UserLastLogin): object {
-  const times = waysIn.flatMap((way) => {
+  const described: Record<string, string> = { user };
+  for (const way of waysIn) {
     const ms = last[way];
-    return ms === undefined ? [] : [[way, isoTime(ms)] as const];
-  });
-  return { user, ...Object.fromEntries(times) };
+    if (ms !== undefined) described[way] = isoTime(ms);
+  }
+  return described;
 }

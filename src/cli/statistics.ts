@@ -195,13 +195,18 @@ class Listing {
   async before(time: string | undefined): Promise<ExitCode> {
     const progress = createProgress(this.#environment, systemClock);
     this.#begin();
-    for (let cursor: unknown = ''; typeof cursor === 'string'; ) {
+    const page = (cursor: string): Promise<ApiReply> => {
       const query = new URLSearchParams({ cursor, ...(time === undefined ? {} : { before: time }) });
-      const reply = await this.#ask('GET', `/statistics/last?${query.toString()}`);
+      return this.#ask('GET', `/statistics/last?${query.toString()}`);
+    };
+    for (let asked: Promise<ApiReply> | undefined = page(''); asked !== undefined; ) {
+      const reply: ApiReply = await asked;
       if (this.#isRefused(reply)) return this.#code;
-      this.#write(rowsIn(reply.body['users']));
+      const { cursor, users } = reply.body;
+      // The gateway reads the next page while this one is written.
+      asked = typeof cursor === 'string' ? page(cursor) : undefined;
+      this.#write(rowsIn(users));
       progress.count(this.#written);
-      cursor = reply.body['cursor'];
     }
     progress.end();
     return this.#end();
@@ -272,7 +277,7 @@ class Listing {
   #write(rows: readonly Readonly<Record<string, unknown>>[]): void {
     const texts = rows.map((row, index) => {
       if (this.#format === 'csv')
-        return csvRow([cell(row['user']), ...timesIn(row).map((time) => (time === undefined ? '' : cell(time)))]);
+        return csvRow([cell(row['user']), ...timesIn(row).map((time) => (typeof time === 'string' ? time : ''))]);
       if (this.#format === 'table') return alignedRow([...timesIn(row).map(minuteOrDash), cell(row['user'])]);
       const { found: _, name: __, ...facts } = row;
       return `${this.#written + index === 0 ? '' : ','}\n${JSON.stringify(facts)}`;

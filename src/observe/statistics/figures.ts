@@ -104,7 +104,8 @@ export class StatisticsFigures implements StatisticsReader {
   }
 
   #isKept(last: LastLogin): boolean {
-    return Math.max(...Object.values(last)) >= this.#oldestMs();
+    const { web = 0, program = 0, mail = 0 } = last;
+    return Math.max(web, program, mail) >= this.#oldestMs();
   }
 
   /** What of a period can be known. */

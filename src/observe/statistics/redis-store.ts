@@ -10,6 +10,7 @@ import {
   type StatisticsBatch,
   type StatisticsStore,
   type UserLastLogin,
+  type WayIn,
   waysIn,
 } from '../../core/statistics.ts';
 
@@ -25,7 +26,7 @@ const entriesAtOnce = 250;
 /** Commands that one pipeline has. */
 const commandsAtOnce = 20;
 /** A page of last sign-ins has at least this many users, unless it is the last one. */
-const usersPerPage = 2_000;
+const usersPerPage = 10_000;
 
 /**
  * Adds counts to a table, unless this batch was added before. KEYS table. ARGV process, sequence, end of the table's
@@ -51,12 +52,12 @@ return 1`;
 
 /** KEYS set. ARGV end of its life, then users. */
 const addUsersScript = `
-for at = 2, #ARGV do redis.call('PFADD', KEYS[1], ARGV[at]) end
+redis.call('PFADD', KEYS[1], unpack(ARGV, 2))
 redis.call('PEXPIREAT', KEYS[1], ARGV[1])
 return 1`;
 
 /**
- * Keeps the later time of each way in. KEYS buckets. ARGV how long they are kept; then for each user the number of the
+ * Keeps the later time of each way in. KEYS buckets. ARGV how long they are kept at least; then for each user the number of the
  * bucket among KEYS, the name, and a time for each way: seconds to the base of 36, or nothing.
  */
 const addLastScript = `
@@ -71,7 +72,7 @@ for at = 2, #ARGV, 5 do
   end
   local after = table.concat(new, ',')
   if after ~= before then redis.call('HSET', bucket, user, after) end
-  redis.call('PEXPIRE', bucket, ARGV[1])
+  if redis.call('PTTL', bucket) < tonumber(ARGV[1]) then redis.call('PEXPIRE', bucket, ARGV[1] + 86400000) end
 end
 return 1`;
 
@@ -245,11 +246,12 @@ function storedTimes(last: LastLogin): readonly string[] {
 
 function lastIn(text: string): LastLogin {
   const times = text.split(',');
-  const known = waysIn.flatMap((way, index) => {
+  const last: Partial<Record<WayIn, number>> = {};
+  for (const [index, way] of waysIn.entries()) {
     const seconds = Number.parseInt(times[index] ?? '', 36);
-    return Number.isNaN(seconds) ? [] : [[way, seconds * 1000] as const];
-  });
-  return Object.fromEntries(known);
+    if (!Number.isNaN(seconds)) last[way] = seconds * 1000;
+  }
+  return last;
 }
 
 function replyTexts(reply: unknown): readonly string[] {

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS statistics_batches (
 
 /** Users that one transaction writes: it keeps this process for a few milliseconds. */
 const usersWritten = 250;
-const rowsOfPage = 2_000;
+const rowsOfPage = 5_000;
 /** Users of whom one sweep looks whether they are to be forgotten. */
 const usersSwept = 500;
 
