@@ -18,8 +18,9 @@ The operators' listener serves them in Prometheus' text format at \`http://127.0
 
 `;
 
-/** docs/metrics.md as the table of metrics makes it. */
+/** docs/metrics.md as the table of metrics makes it, with what bench/metrics.ts wrote there. */
 export function metricPage(): string {
+  const [measured = ''] = /<!-- measured: begin -->[^]*<!-- measured: end -->/.exec(readFileSync(page, 'utf8')) ?? [];
   const rows: readonly (readonly [string, MetricRow])[] = Object.entries(metricTable);
   const metrics = rows
     .toSorted(([a], [b]) => a.localeCompare(b, 'en'))
@@ -39,7 +40,11 @@ Those of Prometheus' library whose names keep to its conventions:
 
 | metric | what it tells |
 | --- | --- |
-${ofProcess.join('')}`;
+${ofProcess.join('')}
+## What a scrape takes
+
+${measured}
+`;
 }
 
 function line(cells: readonly string[]): string {

@@ -7,6 +7,7 @@ import {
   prometheusContentType,
   Registry,
 } from '@prometheus-io/client';
+import { setImmediate as turn } from 'node:timers/promises';
 import { type MetricRow, processMetrics } from './metric-labels.ts';
 import { type MetricName, metricTable } from './metric-table.ts';
 
@@ -88,10 +89,26 @@ export function registerProcessMetrics(registry: Registry): void {
 /** What one process counted, and read of itself, for the first process of its node. */
 export type Counts = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 
+/** The metrics as text. Requests are served between one metric and the next: with many backends they are thousands of lines. */
+export async function textOf(registry: Registry): Promise<string> {
+  const texts: string[] = [];
+  for (const { name } of registry.getMetricsAsArray()) {
+    texts.push(await registry.getSingleMetricAsString(name));
+    await turn();
+  }
+  return `${texts.join('\n\n')}\n`;
+}
+
 /** What a process counted. Counts that are 0 are left out: the first process has each of their series. */
 export async function countsIn(registry: Registry): Promise<Counts> {
-  const all = await registry.getMetricsAsJSON();
-  return all.map((metric) => (isCount(metric) ? { ...metric, values: metric.values.filter(isSome) } : metric));
+  const counts: Counts = [];
+  for (const { name } of registry.getMetricsAsArray()) {
+    const metric = await registry.getSingleMetric(name)?.get();
+    if (metric !== undefined)
+      counts.push(isCount(metric) ? { ...metric, values: metric.values.filter(isSome) } : metric);
+    await turn();
+  }
+  return counts;
 }
 
 /** The counts of several processes as one, and the values that they read as the table says. */

@@ -10,6 +10,7 @@ import {
   type Readings,
   readMetric,
   registerProcessMetrics,
+  textOf,
 } from './exposition.ts';
 import {
   alarmCodes,
@@ -96,7 +97,7 @@ export class Metrics {
   }
 
   text(): Promise<string> {
-    return this.#registry.metrics();
+    return textOf(this.#registry);
   }
 
   /** What this process counted, for the first process of its node. */
