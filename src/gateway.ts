@@ -21,7 +21,7 @@ import { openDirectoryService, openOperators } from './gateway/operator-listener
 import { ConfigHolder, type ConfigSnapshot, type GatewayNode, type UserListeners } from './gateway/parts.ts';
 import { openPublicListeners } from './gateway/public-listener.ts';
 import { nodeReadings } from './gateway/readings.ts';
-import { createReload } from './gateway/reload.ts';
+import { createReload, createReloadOrders, type ReloadOrders } from './gateway/reload.ts';
 import { buildSnapshot } from './gateway/snapshot.ts';
 import { openDirectory, openSessionStore } from './gateway/stores.ts';
 import { Team } from './gateway/workers.ts';
@@ -121,7 +121,8 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     node.metrics.watch(
       nodeReadings({ holder, node, redis: node.redis, state, serving, isReloadGood: () => reload.isLastGood }),
     );
-    operators = await openForOperators({ holder, node, availability, metrics }, opened);
+    const reloads = opened.use(createReloadOrders({ node, reload, clock: systemClock, log }));
+    operators = await openForOperators({ holder, node, availability, reloads, metrics }, opened);
   }
   if (config.directoryService !== undefined && team === undefined) {
     const { metrics, parts } = node;
@@ -172,7 +173,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     counts: () => node.metrics.counts(),
     followNode: (report) => node.reports.follow(report),
     takeOut: (isOut) => availability.takeOut(isOut),
-    reload: () => reload.run(),
+    reload: async () => (await reload.run()).active,
     close: () => (closing ??= close()),
   };
 }
@@ -243,16 +244,17 @@ interface OperatorsParts {
   readonly holder: ConfigHolder;
   readonly node: GatewayNode;
   readonly availability: Availability;
+  readonly reloads: ReloadOrders;
   readonly metrics: OperatorsDeps['metrics'];
 }
 
 /** Opens the API and the listeners for operators. Resolves with the port of the first listener. */
 async function openForOperators(
-  { holder, node, availability, metrics }: OperatorsParts,
+  { holder, node, availability, reloads, metrics }: OperatorsParts,
   opened: AsyncDisposableStack,
 ): Promise<number> {
   const settings = holder.config.operators;
-  const api = createGatewayApi({ node, holder, availability, log: node.parts.log });
+  const api = createGatewayApi({ node, holder, availability, reloads, log: node.parts.log });
   if (settings.socket !== undefined) opened.use(await openApiSocket(settings.socket, settings.socketMode, api));
   return openOperators(
     settings,

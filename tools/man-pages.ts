@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, type Option } from 'commander';
-import { otherCommands } from '../src/cli/commands.ts';
+import { loadCommands } from '../src/cli/commands.ts';
 import { commandsUnder } from '../src/cli/completion.ts';
 import type { CommandEnvironment } from '../src/cli/environment.ts';
 import { exitCodesHelp } from '../src/cli/options.ts';
@@ -22,7 +22,7 @@ interface ManualEdition {
 
 /** The pages by their names under the folder, such as `man1/postern.1`. */
 export async function manualPages(edition: ManualEdition): Promise<ReadonlyMap<string, string>> {
-  const program = describedProgram();
+  const program = await describedProgram();
   const pages = new Map([['man1/postern.1', overviewPage(program, edition)]]);
   for (const command of program.commands) {
     pages.set(`man1/postern-${command.name()}.1`, commandPage(command, edition));
@@ -35,7 +35,7 @@ function never(): never {
 }
 
 /** The commands, none of which is run. */
-function describedProgram(): Command {
+async function describedProgram(): Promise<Command> {
   const environment: CommandEnvironment = {
     print: never,
     complain: never,
@@ -47,7 +47,7 @@ function describedProgram(): Command {
   };
   const about = 'The front door of a webmail cluster: one sign-in, and the right mailbox server.';
   const program = new Command('postern').description(about);
-  for (const add of [addServe, ...otherCommands]) add(program, environment, never);
+  for (const add of [addServe, ...(await loadCommands())]) add(program, environment, never);
   return program;
 }
 

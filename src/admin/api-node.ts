@@ -2,7 +2,8 @@ import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { Build } from '../core/build.ts';
 import type { Readiness } from '../core/http.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import { ApiRefusal, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
+import type { ReloadOutcome } from '../core/node-report.ts';
+import { ApiRefusal, type ApiRoute, askerOf, flagIn, ok, reasonIn } from './api-exchange.ts';
 
 /** Dependencies of the API's operations on this node. */
 export interface ApiNodeDeps {
@@ -14,11 +15,16 @@ export interface ApiNodeDeps {
     isOut(): boolean;
     takeOut(isOut: boolean): void;
   };
+  /** What a reload did, by the name of the node; undefined for a node that has not answered. */
+  readonly reloads: {
+    here(): Promise<ReadonlyMap<string, ReloadOutcome | undefined>>;
+    everywhere(by: string, reason: string): Promise<ReadonlyMap<string, ReloadOutcome | undefined>>;
+  };
   readonly audit: Pick<Audit, 'record'>;
 }
 
-/** Routes for this node itself: whether it takes new requests from load balancers. */
-export function nodeRoutes({ node, audit }: ApiNodeDeps): readonly ApiRoute[] {
+/** Routes for this node itself: whether it takes new requests from load balancers, and reloads, of all nodes as well. */
+export function nodeRoutes({ node, reloads, audit }: ApiNodeDeps): readonly ApiRoute[] {
   const describe = () => {
     const { name, build } = node;
     return { name, state: node.isOut() ? 'DRAIN' : 'READY', ...node.readiness(), build };
@@ -37,6 +43,26 @@ export function nodeRoutes({ node, audit }: ApiNodeDeps): readonly ApiRoute[] {
         const facts = { state, reason };
         await recordIfPossible(audit, { event: 'node-state', ...askerOf(request), subject: node.name, facts });
         return ok(describe());
+      },
+    },
+    {
+      name: 'reload',
+      method: 'POST',
+      path: '/reload',
+      async handle(request) {
+        const reason = reasonIn(request);
+        const all = flagIn(request.body, 'all');
+        const outcomes = await (all ? reloads.everywhere(request.by, reason) : reloads.here());
+        const nodes = [...outcomes].map(([name, outcome]) => {
+          if (outcome === undefined) return { name, answered: false };
+          const { active, changed, removed, problems } = outcome;
+          return { name, answered: true, active, changed, removed, problems };
+        });
+        const active = [...outcomes.values()].filter((outcome) => outcome?.active === true).length;
+        const facts = { reason, nodes: nodes.length, active };
+        const subject = all ? 'all nodes' : node.name;
+        await recordIfPossible(audit, { event: 'reload', ...askerOf(request), subject, facts });
+        return ok({ nodes });
       },
     },
   ];

@@ -93,6 +93,17 @@ export const parseFoundHome: ParseValue<FoundHome> = (text) => parseAs(text, isF
 /** Reads a stored load of a computed directory; undefined if the text has another form. */
 export const parseNodeLoad: ParseValue<NodeLoad> = (text) => parseAs(text, isNodeLoad);
 
+/** An order to all nodes to read their configuration again. */
+export interface ReloadOrder {
+  readonly id: string;
+  readonly by: string;
+  readonly reason: string;
+  readonly atMs: number;
+}
+
+/** Reads a stored order to reload; undefined if the text has another form. */
+export const parseReloadOrder: ParseValue<ReloadOrder> = (text) => parseAs(text, isReloadOrder);
+
 /** Reads when all nodes were told to forget; undefined if the text is not a time. */
 export const parseForgotten: ParseValue<number> = (text) => {
   const atMs = Date.parse(text);
@@ -126,6 +137,10 @@ function isSetState(value: unknown): value is SetState {
     isObject(texts) &&
     hasTexts(texts, ...Object.keys(texts))
   );
+}
+
+function isReloadOrder(value: unknown): value is ReloadOrder {
+  return isObject(value) && hasTexts(value, 'id', 'by', 'reason') && isTime(value['atMs']);
 }
 
 function isActiveHost(value: unknown): value is ActiveHost {

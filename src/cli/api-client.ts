@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request as sendRequest } from 'node:http';
 import { userInfo } from 'node:os';
-import type { Config } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
+import { dirname, resolve } from 'node:path';
+import { parseYamlFile } from '../config/yaml-file.ts';
+import { readNamedFileSync } from '../core/named-files.ts';
 import { PosternError } from '../core/error.ts';
 import { isObject } from '../core/objects.ts';
+import type { Environment } from '../config/referenced-files.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes } from './options.ts';
 import { printable } from './output.ts';
@@ -20,8 +22,8 @@ export type AskApi = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, b
 
 /** Opens the API of the gateway of a configuration: over TCP with the token in POSTERN_TOKEN, else its socket or token. */
 export async function openApi(file: string, { env }: Pick<CommandEnvironment, 'env'>): Promise<AskApi> {
-  const config = await loadConfig(file, { env });
-  const way = wayTo(config, env['POSTERN_TOKEN']);
+  const named = env['POSTERN_TOKEN'] || undefined;
+  const way = (named === undefined ? socketWritten(file) : undefined) ?? (await wayByConfig(file, env, named));
   return async (method, path, body) => {
     const content = body === undefined ? '' : JSON.stringify(body);
     const request = sendRequest({
@@ -46,17 +48,45 @@ export async function openApi(file: string, { env }: Pick<CommandEnvironment, 'e
   };
 }
 
+/** The way to the API: options of the request, and its name in messages. */
+interface Way {
+  readonly options: { readonly socketPath: string } | { readonly host: string; readonly port: number };
+  readonly headers: Readonly<Record<string, string>>;
+  readonly place: string;
+}
+
+/**
+ * The way over the socket, read from the file alone: loading the whole configuration takes longer than the command, and a
+ * command must work while another part of it is wrong. Undefined if the file does not name a socket plainly.
+ */
+function socketWritten(file: string): Way | undefined {
+  try {
+    const { root } = parseYamlFile(readNamedFileSync(file).toString('utf8'));
+    const operators = isObject(root) ? root['operators'] : undefined;
+    const socket = isObject(operators) ? operators['socket'] : undefined;
+    return typeof socket === 'string' && socket.trim() !== '' ? wayOver(resolve(dirname(file), socket)) : undefined;
+  } catch {
+    // Loading the configuration says what is wrong with it.
+    return undefined;
+  }
+}
+
+function wayOver(socketPath: string): Way {
+  return { options: { socketPath }, headers: {}, place: socketPath };
+}
+
 /** The socket, unless the environment names a token: whoever sets one wants to be that client, or has no socket. */
-function wayTo({ file, operators }: Config, named: string | undefined) {
-  const { socket, listen } = operators;
+async function wayByConfig(file: string, env: Environment, named: string | undefined): Promise<Way> {
+  const { loadConfig } = await import('../config/load.ts');
+  const { socket, token, listen } = (await loadConfig(file, { env })).operators;
   const overTcp = (bearer: string) => ({
     options: { host: listen.host, port: listen.port },
     headers: { authorization: `Bearer ${bearer}` },
     place: `${listen.host}:${listen.port}`,
   });
-  if (named !== undefined && named !== '') return overTcp(named);
-  if (socket !== undefined) return { options: { socketPath: socket }, headers: {}, place: socket };
-  if (operators.token !== undefined) return overTcp(operators.token.reveal());
+  if (named !== undefined) return overTcp(named);
+  if (socket !== undefined) return wayOver(socket);
+  if (token !== undefined) return overTcp(token.reveal());
   const message = `${file} says no way to reach the gateway: add operators: { socket: state/postern.sock }, or set POSTERN_TOKEN to a token`;
   throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false });
 }

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { ConfigInvalid, problemLines } from '../config/problems.ts';
 import { buildText, readBuild } from '../core/build.ts';
 import { PosternError } from '../core/error.ts';
+import { loadCommands } from './commands.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes, exitCodesHelp, withExamples } from './options.ts';
 import { addServe } from './serve.ts';
@@ -11,7 +12,7 @@ export async function runCommand(args: readonly string[], environment: CommandEn
   let code: ExitCode = exitCodes.ok;
   const program = createProgram(environment);
   // A start must be fast and needs no other command.
-  const others = args[0] === 'serve' ? [] : (await import('./commands.ts')).otherCommands;
+  const others = args[0] === 'serve' ? [] : await loadCommands(args[0]);
   for (const add of [addServe, ...others]) {
     add(program, environment, (ended) => {
       code = ended;

@@ -28,6 +28,7 @@ export const auditEventNames = [
   'host-state',
   'active-host',
   'node-state',
+  'reload',
   'failover',
   'user-move',
   'session-end',

@@ -17,6 +17,7 @@ export const logEvents = {
   'unsigned-accepted': warn('sessions.accept_unsigned_until is set', ['until', 'why'], {
     action: 'Remove `sessions.accept_unsigned_until` when the upgrade from 0.1.0 is over (docs/upgrade.md).',
   }),
+  'reload-ordered': info('reload ordered for all nodes', ['by', 'reason']),
   'config-reloaded': info('configuration reloaded', ['changed', 'removed', 'serverKeys']),
   'config-refused': error('reload refused; the old configuration stays active', ['code', 'problems'], {
     action: 'Restart the node to apply these changes, or undo them.',

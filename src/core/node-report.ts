@@ -23,6 +23,18 @@ export interface BackendReport {
   readonly durations: readonly number[];
 }
 
+/** What a reload did on one node. */
+export interface ReloadOutcome {
+  /** Whether the new configuration is in force. */
+  readonly active: boolean;
+  /** Keys by path, never values. */
+  readonly changed: readonly string[];
+  /** Backends that are gone. */
+  readonly removed: readonly string[];
+  /** Why the old one stays, or which part did not follow: each with its place, if it has one. */
+  readonly problems: readonly string[];
+}
+
 /**
  * What one node says of itself every few seconds: its first process, for all its workers. Times are those of its own
  * clock, in milliseconds since the epoch.
@@ -53,6 +65,8 @@ export interface NodeReport {
   readonly backends: Readonly<Record<string, BackendReport>>;
   /** Error lines of the last hour, by code. */
   readonly alarms: Readonly<Record<string, number>>;
+  /** The last reload that an order of all nodes caused, with the id of the order. */
+  readonly reload?: ReloadOutcome & { readonly order: string };
 }
 
 /** Reads the reports of all nodes that live, by name, from the shared store. */
@@ -160,7 +174,8 @@ function isNodeReport(value: unknown): value is NodeReport {
     isObject(value['backends']) &&
     Object.values(value['backends']).every(isBackendReport) &&
     isObject(value['alarms']) &&
-    Object.values(value['alarms']).every(isNumber)
+    Object.values(value['alarms']).every(isNumber) &&
+    (value['reload'] === undefined || isReload(value['reload']))
   );
 }
 
@@ -173,6 +188,16 @@ function isBackendReport(value: unknown): value is BackendReport {
     Array.isArray(value['durations']) &&
     value['durations'].length <= durationSteps &&
     value['durations'].every(isNumber)
+  );
+}
+
+function isReload(value: unknown): boolean {
+  const isTexts = (list: unknown) => Array.isArray(list) && list.every((one) => typeof one === 'string');
+  return (
+    isObject(value) &&
+    typeof value['order'] === 'string' &&
+    typeof value['active'] === 'boolean' &&
+    ['changed', 'removed', 'problems'].every((key) => isTexts(value[key]))
   );
 }
 

@@ -5,8 +5,8 @@ export type RunScript = (script: string, keys: readonly string[], args: readonly
  * The tables of the state store, each with its own keys. `forgotten`: users whose remembered homes all nodes drop when
  * the entry changes. `staff`: second factors. `links`, `opened`, `notices`: mailboxes that staff open. `audit`: the
  * last line of each chain. `homes`: users whose home changed in the directory while they had sessions. `loads`: session
- * counts of each node, for a directory that balances by them. `probe`: entries by which a node tries at its start
- * whether it may write.
+ * counts of each node, for a directory that balances by them. `reloads`: the last order to all nodes to reload. `probe`:
+ * entries by which a node tries at its start whether it may write.
  */
 export const stateTables = [
   'states',
@@ -22,6 +22,7 @@ export const stateTables = [
   'opened',
   'notices',
   'audit',
+  'reloads',
   'probe',
 ] as const;
 

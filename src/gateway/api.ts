@@ -12,6 +12,7 @@ interface GatewayApiOptions {
   readonly node: GatewayNode;
   readonly holder: ConfigHolder;
   readonly availability: Omit<ApiNodeDeps['node'], 'name' | 'build'>;
+  readonly reloads: ApiNodeDeps['reloads'];
   readonly log: Log;
 }
 
@@ -24,7 +25,7 @@ export function createGatewayApi(options: GatewayApiOptions): Api {
   };
 }
 
-function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
+function buildApi({ node, holder, availability, reloads, log }: GatewayApiOptions): Api {
   const { cluster, sessions } = node;
   return createApi({
     tokens: () => holder.config.operators,
@@ -73,6 +74,7 @@ function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
       isOut: () => availability.isOut(),
       takeOut: (isOut) => availability.takeOut(isOut),
     },
+    reloads,
     reports: node.reports,
     storeStanding: () => node.storeStanding(),
     statistics: node.parts.statistics,

@@ -8,7 +8,7 @@ import { backendsIn, createPlacement } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
 import { createSessionLoads, createSharedStorageStates } from '../backends/shared-storage.ts';
 import { createStateReplica } from '../backends/state-replica.ts';
-import { parseForgotten, parseNodeLoad } from '../backends/state-values.ts';
+import { parseForgotten, parseNodeLoad, parseReloadOrder } from '../backends/state-values.ts';
 import { keepRenewed } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
@@ -53,6 +53,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   const state = opened.use(createStateReplica({ store, log }));
   const forgotten = state.table('forgotten', parseForgotten);
   const loadsTable = state.table('loads', parseNodeLoad);
+  const reloads = state.table('reloads', parseReloadOrder);
   const support = holder.config.support === undefined ? undefined : (await import('./support.ts')).supportTables(state);
   const enrolments = state.table('staff', parseEnrolment);
   await state.open();
@@ -95,6 +96,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   return {
     audit,
     state,
+    reloads,
     support,
     factors: createSecondFactors({
       enrolments,

@@ -5,6 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { type BackendReport, type NodeReport, parseNodeReport, type ReadReports } from '../core/node-report.ts';
+import { defined } from '../core/objects.ts';
 import type { RunScript } from '../core/state-store.ts';
 import { type BackendTraffic, loginsOf, noTraffic, sliceMs, type Traffic } from '../observe/traffic.ts';
 import type { ConfigHolder, NodeReports, NodeStanding } from './parts.ts';
@@ -40,6 +41,7 @@ class OwnAndOthers implements NodeReports {
   #loaded: { readonly atMs: number; readonly hash: string };
   #followed: NodeReport | undefined;
   #clockSkewMs: number | undefined;
+  #reload: NodeReport['reload'];
   #isPublishing = false;
   #publishing = Promise.resolve();
 
@@ -66,13 +68,16 @@ class OwnAndOthers implements NodeReports {
     report();
   }
 
+  noteReload(reload: NonNullable<NodeReport['reload']>): void {
+    this.#reload = reload;
+  }
+
   follow(report: NodeReport): void {
     this.#followed = report;
   }
 
   own(): NodeReport {
     const { name, build, traffic, clock } = this.#options;
-    const skew = this.#clockSkewMs;
     const lastMinute = traffic.lastMinute();
     const sessions = this.#perBackend(this.#options.heldPerHost());
     return {
@@ -86,11 +91,12 @@ class OwnAndOthers implements NodeReports {
       draining: this.#standing.draining(),
       degraded: this.#standing.degraded(),
       atMs: clock.nowMs(),
-      ...(skew === undefined ? {} : { clockSkewMs: skew }),
+      ...defined({ clockSkewMs: this.#clockSkewMs }),
       sessions: [...sessions.values()].reduce((sum, count) => sum + count, 0),
       logins: loginsOf(lastMinute.values()),
       backends: this.#backends(sessions, lastMinute),
       alarms: Object.fromEntries(traffic.lastHour()),
+      ...defined({ reload: this.#reload }),
     };
   }
 

@@ -5,6 +5,7 @@ import type { HomeChanges } from '../backends/home-changes.ts';
 import type { Moves } from '../backends/moves.ts';
 import type { OverrideDirectoryDeps } from '../backends/overrides.ts';
 import type { StateReplica } from '../backends/state-replica.ts';
+import type { ReloadOrder } from '../backends/state-values.ts';
 import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
@@ -156,6 +157,8 @@ export interface NodeReports extends AsyncDisposable {
   own(): NodeReport;
   /** Publishes this node's report every five seconds from now on, and calls `made` with each. */
   begin(standing: NodeStanding, made?: (report: NodeReport) => void): void;
+  /** Notes what a reload did, for the node that has ordered it. */
+  noteReload(reload: NonNullable<NodeReport['reload']>): void;
   /** Publishes now what has changed. Never rejects. */
   publish(): Promise<void>;
   /** Takes over what the first process of this node reports. Only for a worker. */
@@ -223,6 +226,7 @@ export interface GatewayNode extends AsyncDisposable {
 export interface ClusterState extends AsyncDisposable {
   readonly audit: Audit & Pick<OwnAudit, 'isWritable'>;
   readonly state: StateReplica;
+  readonly reloads: ReplicatedTable<ReloadOrder>;
   /** Undefined if the configuration has no support. */
   readonly support: SupportTables | undefined;
   /** The second factors of the staff, which operators see also without support. */

@@ -1,8 +1,12 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
-import { diffConfig } from '../config/diff.ts';
+import { type ConfigDiff, diffConfig } from '../config/diff.ts';
 import { ConfigInvalid, formatProblem } from '../config/problems.ts';
+import { type Clock, isRecent } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import type { ReloadOutcome } from '../core/node-report.ts';
 import type { ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
 import { buildSnapshot } from './snapshot.ts';
 
@@ -17,10 +21,10 @@ interface ReloadDeps {
 
 interface Reload extends AsyncDisposable {
   /**
-   * Takes over the new configuration as a whole, or keeps the old one; the log says which. Resolves with whether the new
-   * one is active. Never rejects. Runs one at a time, in order.
+   * Takes over the new configuration as a whole, or keeps the old one; the log says which. Never rejects. Runs one at a
+   * time, in order.
    */
-  run(): Promise<boolean>;
+  run(): Promise<ReloadOutcome>;
   /** Whether the last run, or the start, took its configuration over. */
   readonly isLastGood: boolean;
 }
@@ -28,16 +32,16 @@ interface Reload extends AsyncDisposable {
 /** Creates the reload: it puts a new snapshot in force, and closes the old one when no request can be using it. */
 export function createReload({ readConfig, node, holder, replaced, log }: ReloadDeps): Reload {
   const retirement = createRetirement(log);
-  let last = Promise.resolve(true);
+  let last: Promise<ReloadOutcome> = Promise.resolve(kept([]));
   let isLastGood = true;
 
-  /** The new snapshot and the changes; undefined if the changes need a restart. */
-  async function prepare() {
+  /** The new snapshot and the changes, or the changes that need a restart. */
+  async function prepare(): Promise<Prepared | Unprepared> {
     const next = await readConfig();
     const diff = diffConfig(holder.config, next);
     if (diff.refused.length > 0) {
       log.error('config-refused', { code: 'ERR_CONFIG_INVALID', problems: diff.refused });
-      return undefined;
+      return { problems: diff.refused };
     }
     const fresh = await buildSnapshot(next, node.parts);
     await node.keys.reload().catch(async (error: unknown) => {
@@ -47,7 +51,7 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
     return { fresh, diff };
   }
 
-  async function takeOver({ fresh, diff: { changed, removed } }: NonNullable<Awaited<ReturnType<typeof prepare>>>) {
+  async function takeOver({ fresh, diff: { changed, removed } }: Prepared) {
     const before = holder.current;
     holder.replace(fresh);
     replaced();
@@ -59,17 +63,21 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
     log.info('config-reloaded', { changed, removed, serverKeys });
   }
 
-  async function reload(): Promise<boolean> {
-    const prepared = await prepare().catch((error: unknown) => {
+  async function reload(): Promise<ReloadOutcome> {
+    const prepared = await prepare().catch((error: unknown): Unprepared => {
       log.error('config-not-read', whyNot(error));
+      return { problems: problemsIn(error) };
     });
-    isLastGood = prepared !== undefined;
-    if (prepared === undefined) return false;
+    isLastGood = 'fresh' in prepared;
+    if (!('fresh' in prepared)) return kept(prepared.problems);
+    const { changed, removed } = prepared.diff;
+    const problems: string[] = [];
     await takeOver(prepared).catch((error: unknown) => {
       isLastGood = false;
+      problems.push(...problemsIn(error));
       log.error('config-partly-active', whyNot(error));
     });
-    return true;
+    return { active: true, changed: changed.slice(0, mostToldOf), removed, problems };
   }
 
   return {
@@ -81,11 +89,98 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
   };
 }
 
+interface Prepared {
+  readonly fresh: ConfigSnapshot;
+  readonly diff: ConfigDiff;
+}
+
+/** Why the new configuration cannot be taken over. */
+interface Unprepared {
+  readonly problems: readonly string[];
+}
+
+/** So many changed keys, or problems, are told to who ordered the reload; the log has all. */
+const mostToldOf = 100;
+
+function kept(problems: readonly string[]): ReloadOutcome {
+  return { active: false, changed: [], removed: [], problems: problems.slice(0, mostToldOf) };
+}
+
 function whyNot(error: unknown): object {
   if (error instanceof ConfigInvalid) {
     return { code: 'ERR_CONFIG_INVALID', problems: error.problems.map(formatProblem) };
   }
   return { ...(error instanceof PosternError ? { code: error.code } : {}), err: error };
+}
+
+/** For who ordered the reload. Words of libraries, which may quote what they read, stay in the log. */
+function problemsIn(error: unknown): readonly string[] {
+  if (error instanceof ConfigInvalid) return error.problems.map(formatProblem);
+  return [error instanceof PosternError ? error.message : 'a bug in Postern: see its log'];
+}
+
+interface ReloadOrdersDeps {
+  readonly node: Pick<GatewayNode, 'reports' | 'cluster'>;
+  readonly reload: Pick<Reload, 'run'>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What a reload did on each node; `undefined` for one that has not answered. */
+type OutcomePerNode = ReadonlyMap<string, ReloadOutcome | undefined>;
+
+/** Reloads that operators order, of this node or of all. */
+export interface ReloadOrders extends Disposable {
+  here(): Promise<OutcomePerNode>;
+  /** Resolves when every node has answered, or after 30 s. Rejects if the stores cannot be asked. */
+  everywhere(by: string, reason: string): Promise<OutcomePerNode>;
+}
+
+/** The only key of the table: a later order replaces an earlier one. */
+const orderKey = 'nodes';
+/** A node that starts, or whose store was away, does not obey an older order: it has just read its configuration. */
+const orderCountsMs = 60_000;
+const answerMs = 30_000;
+const askAgainMs = 250;
+
+/** Obeys orders to reload, and gives them. An order travels by the shared state, the answers by the reports of nodes. */
+export function createReloadOrders({ node, reload, clock, log }: ReloadOrdersDeps): ReloadOrders {
+  const { reports, cluster } = node;
+  let lastId = cluster.reloads.get(orderKey)?.id;
+  const stop = cluster.state.watch(() => {
+    const order = cluster.reloads.get(orderKey);
+    if (order === undefined || order.id === lastId || !isRecent(order.atMs, orderCountsMs, clock.nowMs())) return;
+    lastId = order.id;
+    log.info('reload-ordered', { by: order.by, reason: order.reason });
+    void obey(order.id);
+  });
+
+  async function obey(order: string): Promise<ReloadOutcome> {
+    const outcome = await reload.run();
+    reports.noteReload({ order, ...outcome });
+    await reports.publish();
+    return outcome;
+  }
+
+  return {
+    here: async () => new Map([[cluster.nodeName, await obey(randomUUID())]]),
+    async everywhere(by, reason) {
+      const names = (await reports.read()).map(({ name }) => name);
+      const id = randomUUID();
+      await cluster.reloads.set(orderKey, { id, by, reason, atMs: clock.nowMs() });
+      const deadline = AbortSignal.timeout(answerMs);
+      for (;;) {
+        const found = new Map((await reports.read()).map((one) => [one.name, one.reload]));
+        const outcomes = names.map((name) => {
+          const answer = found.get(name);
+          return [name, answer?.order === id ? answer : undefined] as const;
+        });
+        if (deadline.aborted || outcomes.every(([, outcome]) => outcome !== undefined)) return new Map(outcomes);
+        await wait(askAgainMs);
+      }
+    },
+    [Symbol.dispose]: stop,
+  };
 }
 
 /** The longest time of a login, its penalty included: until then it may ask the directory of the old snapshot. */

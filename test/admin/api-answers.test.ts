@@ -44,6 +44,7 @@ describe('what docs/openapi.yaml says of answers', () => {
     await ask('PUT', '/hosts/a%2F2/state', { state: 'READY', reason });
     await ask('PUT', '/backends/a/active', { host: 'a', reason });
     await ask('GET', '/nodes');
+    await ask('POST', '/reload', { reason });
     await ask('GET', '/node');
     await ask('PUT', '/node/state', { state: 'READY', reason });
   });

@@ -15,6 +15,7 @@ import {
   parseFoundHome,
   parseMove,
   parseOverride,
+  parseReloadOrder,
   parseNodeLoad,
   parseSetState,
 } from '../../src/backends/state-values.ts';
@@ -88,6 +89,7 @@ const entries: Readonly<Record<ReadTable, { readonly text: string; readonly pars
     parseOpenedMailbox,
   ),
   notices: entry([{ actor: 'sam', reason: 'asked', minutes: 5, atMs: 1 }], parseNotices),
+  reloads: entry({ id: 'x', by: 'ops', reason: 'disks', atMs: 1 }, parseReloadOrder),
   audit: entry({ sequence: 4, mac: 'x', timeMs: 1, node: 'n', file: 'f' }, (text) => text),
 };
 

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { Command, CommanderError } from 'commander';
-import { otherCommands } from '../../src/cli/commands.ts';
+import { loadCommands } from '../../src/cli/commands.ts';
 import { addServe } from '../../src/cli/serve.ts';
 import { pages, placeIn, root, textOf } from './pages.fixture.ts';
 
@@ -46,7 +46,7 @@ async function refusalOf(line: string): Promise<string | undefined> {
     exit: () => {},
     loadGateway: () => Promise.reject(new Error('nothing is run here')),
   };
-  for (const add of [addServe, ...otherCommands]) add(program, nobody, () => {});
+  for (const add of [addServe, ...(await loadCommands())]) add(program, nobody, () => {});
   idle(program);
   try {
     await program.parseAsync(argumentsOf(line), { from: 'user' });

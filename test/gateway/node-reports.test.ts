@@ -105,7 +105,8 @@ describe('the reports of nodes', () => {
       { ...own, name: 'n2', configHash: 'other', configLoadedAtMs: own.configLoadedAtMs + 1 },
       { ...own, name: 'n3', commit: 'other' },
     ];
-    assert.deepEqual([...driftOf(rolled)].toSorted(), [
+    assert.deepEqual(
+      [...driftOf(rolled)].toSorted(([a], [b]) => (a < b ? -1 : 1)), [
       ['n2', ['configuration']],
       ['n3', ['version']],
     ]);

@@ -12,6 +12,8 @@ import { askSocket } from './standby-site.fixture.ts';
 /** Two nodes on one Redis before the backends `a`, `b` and `c`, each of which can serve everybody. */
 export interface RingSite extends AsyncDisposable {
   readonly machines: Readonly<Record<string, Machine>>;
+  /** Where `first.yaml` and `second.yaml` are, the configurations of the nodes. */
+  readonly directory: string;
   readonly logged: { readonly event: string; readonly fields: object }[];
   /** Asks the API of the second node. */
   api(method: string, path: string, body?: object): ReturnType<typeof askSocket>;
@@ -63,6 +65,7 @@ shutdown: { delay: 0s, deadline: 1s }
   const owned = opened.move();
   return {
     machines,
+    directory,
     logged,
     api: (method, path, body) => askSocket(join(directory, 'second.sock'), method, path, body),
     signIn: (user) => signInAt(first, user),
