@@ -106,10 +106,12 @@ describe('the reports of nodes', () => {
       { ...own, name: 'n3', commit: 'other' },
     ];
     assert.deepEqual(
-      [...driftOf(rolled)].toSorted(([a], [b]) => (a < b ? -1 : 1)), [
-      ['n2', ['configuration']],
-      ['n3', ['version']],
-    ]);
+      [...driftOf(rolled)].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+      [
+        ['n2', ['configuration']],
+        ['n3', ['version']],
+      ],
+    );
     assert.deepEqual([...driftOf(rolled.slice(0, 2))], [['n1', ['configuration']]], 'the newest counts');
     assert.equal(driftOf(rolled.slice(0, 1)).size, 0);
   });
