@@ -249,7 +249,7 @@ export interface ClusterState extends AsyncDisposable {
 }
 
 /** The parts that outlive a reload and that every snapshot is built from. */
-export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'notices'> {
+export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'notices' | 'tellsOfOpened'> {
   /** Set if the configuration has support. */
   readonly support?: NodeSupport;
   readonly audit: Audit;

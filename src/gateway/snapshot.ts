@@ -60,7 +60,8 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
           views,
           tokens,
         });
-  const pages = createPages({ ...parts, login, views, notices: support?.notices ?? noNotices });
+  const tellsOfOpened = config.support !== undefined && config.support.notice !== 'never';
+  const pages = createPages({ ...parts, login, views, notices: support?.notices ?? noNotices, tellsOfOpened });
   return {
     config,
     directory,

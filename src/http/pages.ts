@@ -21,6 +21,8 @@ export interface PagesDeps {
   readonly gate: PageSessions;
   readonly live: SessionFinder;
   readonly ownSessions: OwnSessions;
+  /** Whether users hear of mailboxes that staff opened; no if left out. */
+  readonly tellsOfOpened?: boolean;
   readonly notices: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;
   readonly views: Views;
   /** Keys that all nodes share: the first signs forms, all verify. */

@@ -1,9 +1,15 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { CanonicalUser, RecordKey } from '../core/names.ts';
-import type { EndReason, LiveSession, SessionFinder, SessionRecord } from '../core/session.ts';
+import {
+  type EndReason,
+  type LiveSession,
+  type SessionFinder,
+  sessionKind,
+  type SessionRecord,
+} from '../core/session.ts';
 import { deviceName } from '../core/text.ts';
 import { formField, type FormTokens, queryParameter, requestInitiator, seeOther } from './forms.ts';
-import { timeTextOf } from './locales.ts';
+import { type Locale, timeTextOf } from './locales.ts';
 import { ingressOf, signInPathOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
@@ -23,13 +29,15 @@ export interface OwnSessions {
 /** Dependencies of the page of a user's sessions. */
 interface SessionsPageDeps {
   readonly ownSessions: OwnSessions;
+  /** Whether users hear of mailboxes that staff opened; no if left out. */
+  readonly tellsOfOpened?: boolean;
   readonly live: SessionFinder;
   readonly tokens: FormTokens;
   readonly views: Views;
 }
 
 /** `/-/sessions`: where a user is signed in, with a button to end each other session, or all of them. */
-export function createSessionsPage({ ownSessions, live, tokens, views }: SessionsPageDeps): {
+export function createSessionsPage({ ownSessions, tellsOfOpened = false, live, tokens, views }: SessionsPageDeps): {
   show: RequestHandler;
   submit: RequestHandler;
 } {
@@ -53,13 +61,13 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
     if (session === undefined) return;
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
     const all = await ownSessions.sessionsOfUser(session.record.user);
-    // Notices tell of opened mailboxes, as the operator configured; this page does not.
-    const listed = all.filter(({ record }) => record.impersonation === undefined);
+    // Where users get no notice of opened mailboxes, this page tells of none either.
+    const listed = all.filter(({ record }) => tellsOfOpened || record.impersonation === undefined);
     const time = timeTextOf(locale, 'medium', session.record.timeZone);
     const rows = listed.toReversed().map(({ key, record, lastUseMs }) => ({
       key,
       isThis: key === session.key,
-      device: deviceName(record.userAgent) ?? locale.text('sessions.unknownDevice'),
+      device: nameOf(record, locale, time),
       place: record.clientAddress,
       since: time(record.createdAtMs),
       lastUse: time(Math.max(lastUseMs, record.createdAtMs)),
@@ -96,6 +104,16 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
   }
 
   return { show, submit };
+}
+
+/** What a session is to its user: a device, the support console, or the mailbox in the hands of support. */
+function nameOf(record: SessionRecord, locale: Locale, time: (ms: number) => string): string {
+  const { impersonation, absoluteEndMs, userAgent } = record;
+  if (impersonation !== undefined) {
+    return locale.text('sessions.opened', { actor: impersonation.actor, until: time(absoluteEndMs) });
+  }
+  const device = deviceName(userAgent) ?? locale.text('sessions.unknownDevice');
+  return sessionKind(record) === 'console' ? locale.text('sessions.console', { device }) : device;
 }
 
 function sessionsFormBinding({ record }: LiveSession): string {

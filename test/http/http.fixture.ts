@@ -44,6 +44,7 @@ export interface FixtureOptions {
   readonly views?: Views;
   readonly formKeys?: readonly KeyObject[];
   readonly ownSessions?: OwnSessions;
+  readonly tellsOfOpened?: boolean;
   readonly notices?: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;
 }
 
@@ -81,6 +82,7 @@ export async function startPages(options: FixtureOptions = {}): Promise<Fixture>
     gate: fixture.sessions.gate,
     live: fixture.sessions.live,
     ownSessions: options.ownSessions ?? nobodysSessions,
+    tellsOfOpened: options.tellsOfOpened ?? false,
     notices: options.notices ?? { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() },
     views: options.views ?? views,
     formKeys: () => formKeys,
