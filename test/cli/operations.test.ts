@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { smallest } from '../config/config.fixture.ts';
 import { type StandbySite, startStandbySite } from '../gateway/standby-site.fixture.ts';
+import { fieldsIn } from '../demo/browser.fixture.ts';
 import { run } from './cli.fixture.ts';
 
 describe('the commands for a running gateway', () => {
@@ -67,6 +68,73 @@ describe('the commands for a running gateway', () => {
     assert.doesNotMatch(left, /bob@example\.test/);
     await postern('session', 'end', '--address', '127.0.0.1', ...reason);
     assert.doesNotMatch((await postern('session', 'list')).out, /@example\.test/);
+  });
+
+  it('show everybody, the newest first, with kind and sum, by network and as CSV', async () => {
+    for (const user of ['alice', 'bob', 'anna']) await site.signIn(user);
+    const all = await postern('who');
+    assert.match(all.out, /^SESSION +USER +KIND +HOST +ADDRESS +SINCE +LAST USE +BROWSER\n/);
+    const users = [...all.out.matchAll(/^\S{8} +(\w+)@example\.test +user /gm)].map(([, user]) => user);
+    assert.deepEqual(users.slice(0, 3), ['anna', 'bob', 'alice']);
+    assert.match(all.out, /^\d+ sessions of 3 users\n$/m);
+    assert.match(
+      (await postern('who', '--limit', '1')).out,
+      /^1 session of 1 user; there are more: --limit 10 shows them/m,
+    );
+    assert.match((await postern('who', 'bob', '--network', '127.0.0.0/8')).out, /^1 session of 1 user\n$/m);
+    assert.equal((await postern('who', '--network', '192.0.2.0/24')).out.split('\n')[1], '0 sessions of 0 users');
+    assert.match((await postern('who', '--kind', 'opened')).out, /^0 sessions of 0 users\n$/m);
+    const csv = (await postern('who', '--format', 'csv', '--kind', 'user')).out.split(/\r?\n/);
+    assert.equal(csv[0], 'session,user,kind,host,address,since,last_use,browser');
+    assert.match(csv[1] ?? '', /^[\w-]{43},anna@example\.test,user,a,127\.0\.0\.1,20\d\d-[^,]+Z,20\d\d-[^,]+Z,/);
+    assert.equal((await postern('who', '--limit', '0')).code, 2);
+    assert.match((await postern('who', '--network', 'here')).err, /^network is neither an address nor a network/);
+  });
+
+  it('write each user into the audit when sessions of several end', async () => {
+    for (const user of ['alice', 'alice', 'bob']) await site.signIn(user);
+    const ended = await postern('session', 'end', '--network', '127.0.0.0/8', '--kind', 'user', ...reason);
+    assert.match(ended.out, /^Sessions ended: \d+, of 3 users\.\n$/);
+    const { lines } = (await site.api('GET', '/audit?event=session-end&limit=3')).body;
+    const subjects = lines.map(({ subject, facts }: { subject: string; facts: { network: string } }) => [
+      subject,
+      facts.network,
+    ]);
+    assert.deepEqual(
+      subjects.toSorted(([a]: string[], [b]: string[]) => String(a).localeCompare(String(b))),
+      ['alice', 'anna', 'bob'].map((user) => [`${user}@example.test`, '127.0.0.0/8']),
+    );
+  });
+
+  it('tell a name that nobody has from a user without a session', async () => {
+    const nobody = await postern('kick', 'nobody', ...reason);
+    assert.deepEqual([nobody.code, nobody.out], [1, '']);
+    assert.match(nobody.err, /^no source of the directory knows nobody@example\.test, and no session has that name\n$/);
+    const idle = await postern('kick', 'bob', ...reason);
+    assert.deepEqual([idle.code, idle.out], [0, 'bob@example.test has no open sessions.\n']);
+  });
+
+  it('list penalties, and lift them', async () => {
+    const wrong = new URLSearchParams({ user: 'bob', password: 'wrong' });
+    const { browser } = await site.signIn('alice');
+    await browser.submit('/-/logout', fieldsIn(await browser.text('/-/logout')));
+    const form = fieldsIn(await browser.text('/-/login'));
+    for (const [name, value] of wrong) form.set(name, value);
+    await browser.submit('/-/login', form);
+    const listed = await postern('penalty', 'list');
+    assert.match(
+      listed.out,
+      /^USER +NETWORK +WRONG +DELAY +LAST +FORGOTTEN\nbob@example\.test +127\.0\.0\.0\/24 +1 +2 s /,
+    );
+    assert.match((await postern('penalty', 'list', '--all')).out, /^bob@example\.test +\(everywhere\) +1 +0 s /m);
+    assert.doesNotMatch((await postern('penalty', 'list', '--domain', 'example.net')).out, /bob/);
+    assert.match((await postern('penalty', 'lift', 'bob', ...reason)).out, /^Lifted\.\nUSER /);
+    assert.doesNotMatch((await postern('penalty', 'list', '--all', '--user', 'bob')).out, /bob/);
+    const again = await postern('penalty', 'lift', 'bob', ...reason);
+    assert.deepEqual([again.code, again.err.split(':')[0]], [1, 'there is no penalty of bob@example.test']);
+    assert.equal((await postern('penalty', 'lift', ...reason)).code, 2);
+    const [line] = (await site.api('GET', '/audit?event=penalty-lifted')).body.lines;
+    assert.deepEqual([line.subject, line.facts.reason], ['bob@example.test', 'a test']);
   });
 
   it('refuse a slip in a name or a word, instead of an empty answer', async () => {
