@@ -38,6 +38,7 @@ const fixed: readonly Fixed[] = [
   ['log.level', (config) => config.log.level],
   ['log.format', (config) => config.log.format],
   ['log.syslog', (config) => config.log.syslog],
+  ['log.otlp', (config) => config.log.otlp],
   ['sessions.keys_file', (config) => config.sessions.keysFile],
 ];
 

@@ -2,10 +2,11 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { defined } from '../core/objects.ts';
 import { arrayOf, duration, integer, leaf, oneOf, section, size, yesOrNo } from '../schema/scalars.ts';
-import { parseSyslogUrl, read, syslogRemedy, wrong } from '../schema/value-parsers.ts';
+import { parseSyslogUrl, read, shownValue, syslogRemedy, wrong } from '../schema/value-parsers.ts';
 import { certificates, ownFile, type ReferencedFiles } from './referenced-files.ts';
 
 const shareRemedy = 'is not known here: write off, all, or a share between 0 and 1 such as 0.01';
+const otlpRemedy = 'write the URL for traces with its path, such as http://127.0.0.1:4318/v1/traces';
 const headerFieldName = /^[A-Za-z0-9-]{1,128}$/;
 
 /** Schema of `workers`. */
@@ -82,12 +83,26 @@ export function logSection(referenced: ReferencedFiles) {
         'A syslog server that gets a copy of each line, in JSON (RFC 5424, facility daemon): `tls://HOST` or `tcp://HOST`, ' +
           'or a map with `url`. Nothing waits for it; up to 1000 lines wait for the server, further ones are dropped and counted.',
       ),
+    otlp: leaf({
+      what: 'a URL',
+      remedy: otlpRemedy,
+      examples: ['http://127.0.0.1:4318/v1/traces'],
+      parse: (given) =>
+        /^https?:\/\/[!-~]+$/.test(given) && URL.canParse(given)
+          ? read(given)
+          : wrong(`${shownValue(given)} is not the URL of a collector: ${otlpRemedy}`),
+    })
+      .optional()
+      .describe(
+        'A collector that gets the phases of each sign-in as spans (OpenTelemetry, OTLP over HTTP with JSON). They name no user and no ' +
+          'address. Without it, none of the libraries for that is loaded.',
+      ),
   })
-    .transform(({ level, requests, format, syslog }) => ({
+    .transform(({ level, requests, format, syslog, otlp }) => ({
       level,
       requests: requests === 'off' ? 0 : requests === 'all' ? 1 : requests,
       format,
-      ...defined({ syslog }),
+      ...defined({ syslog, otlp }),
     }))
     .prefault({})
     .describe('The log, on standard output: see [log.md](log.md).');

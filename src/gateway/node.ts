@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import type { Health } from '../backends/health.ts';
 import type { StoreStanding } from '../admin/api-status.ts';
 import { readBuild } from '../core/build.ts';
@@ -136,6 +137,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
   const build = readBuild();
   const metrics = new Metrics(build);
   const traffic = new Traffic();
+  const tracing = await openSpans(config.log.otlp, build.version, opened);
   const log = withAlarms(given, (code) => {
     metrics.alarm(code);
     traffic.alarm(code);
@@ -171,6 +173,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
     log,
     metrics,
     traffic,
+    tracing,
     store,
     storeUp: () => isStoreUp,
     redis,
@@ -203,6 +206,13 @@ const roleScript = `
 local said = redis.pcall('INFO', 'replication')
 return type(said) == 'string' and said:match('role:(%a+)') or ''`;
 
+/** Loads OpenTelemetry only if a collector is configured. */
+async function openSpans(url: string | undefined, version: string, opened: AsyncDisposableStack) {
+  if (url === undefined) return undefined;
+  const { openTracing } = await import('../observe/tracing.ts');
+  return opened.use(openTracing({ url, node: hostname(), version }));
+}
+
 interface Built {
   readonly cluster: ClusterState;
   readonly support: NodeSupport | undefined;
@@ -210,7 +220,7 @@ interface Built {
 }
 
 function sharedParts(basis: Basis, { cluster, support, penalty }: Built): SharedParts {
-  const { holder, log, metrics, traffic, store, keys, sessions, connections, logout, proxyProtocol } = basis;
+  const { holder, log, metrics, traffic, tracing, store, keys, sessions, connections, logout, proxyProtocol } = basis;
   return {
     ...defined({ support }),
     placement: cluster.placement,
@@ -245,6 +255,7 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
     loginFinished(event) {
       metrics.loginFinished(event);
       traffic.loginFinished(event.result, event.backend);
+      tracing?.signedIn(event, systemClock.nowMs());
       support?.console.noteSignIn(event);
     },
     clientChecks: createVerifiedPasswords({ clock: systemClock, randomBytes }),

@@ -87,6 +87,7 @@ class LoginPage {
       publicOrigin: publicUrl.origin,
       timeZone: knownTimeZone(formField(request.body, 'time_zone')),
       ...requestIdsOf(ingress),
+      traceparent: ingress.traceparent,
       arrivedAtMs,
     };
     const gone = goneSignal(response);

@@ -43,6 +43,8 @@ export interface PasswordAttempt {
   /** Shown to the user and written to the log, so that the two can be joined. */
   readonly reference: string;
   readonly requestId: string;
+  /** Of the request, for the trace. */
+  readonly traceparent?: string;
   /** When the request arrived: refusals are held from then on. */
   readonly arrivedAtMs: number;
 }
@@ -99,9 +101,17 @@ export function createLoginAttempts(deps: LoginAttemptsDeps) {
   const { clock } = deps;
 
   function report({ attempt, times, trace }: LoginAttempt, end: Pick<LoginEvent, 'result' | 'error'>): void {
-    const { reference, requestId, client } = attempt;
+    const { reference, requestId, traceparent, client } = attempt;
     const { address, userAgent } = client;
-    const facts = { phase: times.phase, reference, requestId, client: address, userAgent, ms: times.phasesMs() };
+    const facts = {
+      phase: times.phase,
+      reference,
+      requestId,
+      client: address,
+      userAgent,
+      traceparent,
+      ms: times.phasesMs(),
+    };
     deps.observe({ ...end, ...trace, ...facts });
   }
 
@@ -220,6 +230,8 @@ export interface LoginEvent {
   readonly client: string;
   /** For the statistics; the log leaves it out. */
   readonly userAgent?: string | undefined;
+  /** For the trace; the log leaves it out. */
+  readonly traceparent?: string | undefined;
   readonly user?: string;
   readonly backend?: string;
   readonly host?: string;
@@ -238,7 +250,7 @@ const warningEveryMs = 60_000;
 export function createLoginLog(log: Log, clock: Clock, refusalAfterMs: number): (event: LoginEvent) => void {
   let warnedAtMs = Number.NEGATIVE_INFINITY;
   return (event) => {
-    const { error, userAgent: _, ...facts } = event;
+    const { error, userAgent: _, traceparent: __, ...facts } = event;
     if (error === undefined) log.info('login', facts);
     else if (error instanceof PosternError) {
       log.warn('login', { ...facts, code: error.code, source: error.source, detail: error.message });

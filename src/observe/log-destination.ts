@@ -110,17 +110,20 @@ function styled(level: unknown): string {
 
 /** Quotes whatever is not one plain word: a client's text must not look like another field, or move the cursor. */
 function shortValue(value: unknown): string {
-  return typeof value === 'string' && /^[\p{L}\p{N}@._:/+-]+$/u.test(value) ? value : escaped(JSON.stringify(value));
+  return typeof value === 'string' && /^[\p{L}\p{N}@._:/+-]+$/u.test(value) ? value : asOneLine(JSON.stringify(value));
 }
 
 function errorLines(err: unknown): string[] {
   if (!isObject(err)) return [];
   const { stack = '', ...rest } = err;
-  return [`    ${escaped(JSON.stringify(rest))}`, ...(stack === '' ? [] : escaped(String(stack), true).split('\n'))];
+  return [
+    `    ${asOneLine(JSON.stringify(rest))}`,
+    ...(stack === '' ? [] : asOneLine(String(stack), true).split('\n')),
+  ];
 }
 
 /** Control and format characters as escapes, line breaks only where `keepsLines` says so. */
-function escaped(text: string, keepsLines = false): string {
+function asOneLine(text: string, keepsLines = false): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) =>
     keepsLines && character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

@@ -78,7 +78,14 @@ export function createConsoleLogin(deps: ConsoleLoginDeps): { show: RequestHandl
     const ids = requestIdsOf(ingress);
     const { reference } = ids;
     try {
-      const attempt = { user, password: new Secret(password), client, ...ids, arrivedAtMs };
+      const attempt = {
+        user,
+        password: new Secret(password),
+        client,
+        ...ids,
+        traceparent: ingress.traceparent,
+        arrivedAtMs,
+      };
       const outcome = await deps.staffLogin(attempt, gone);
       if (outcome.kind !== 'authenticated') {
         const problem = problemOf(outcome);
