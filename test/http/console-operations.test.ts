@@ -117,6 +117,25 @@ suite('the operators’ pages of the console', () => {
   });
 });
 
+suite('the page of a user', () => {
+  test('ends one session of the user for support, with a reason, and only of a covered domain', async () => {
+    fixture.grants.set(sam, { roles: ['support'], domains: ['example.test'] });
+    const { browser } = await signedIn(fixture);
+    await browser.get('/-/users?user=alice@example.test');
+    const session = fixture.open[0]?.key ?? '';
+    const form = { user: 'alice@example.test', do: 'end', session };
+    assert.equal((await browser.post('/-/users', form)).status, 400);
+    assert.equal((await browser.post('/-/users', { ...form, user: 'eve@other.test', reason: 'x' })).status, 403);
+    fixture.done.length = 0;
+    assert.match(
+      (await browser.post('/-/users', { ...form, reason: 'lost laptop' })).text,
+      /session of alice@example\.test has ended/,
+    );
+    await browser.post('/-/users', { ...form, session: fixture.open[1]?.key ?? '', reason: 'not hers' });
+    assert.deepEqual(fixture.done, ['end alice@example.test lost laptop sam@example.test']);
+  });
+});
+
 suite('a link to the console', () => {
   const link = async () => {
     const { token } = await fixture.links.issue({ by: 'root (socket)', consoleOrigin: fixture.origin });

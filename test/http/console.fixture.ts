@@ -221,7 +221,9 @@ function memoryTable() {
   };
 }
 
-function someUsers({ done }: ConsoleFixture): ConsoleUsers {
+function someUsers(fixture: ConsoleFixture): ConsoleUsers {
+  const { done } = fixture;
+  const open = () => fixture.open;
   return {
     named: (typed) => (/^[\w.+-]+@[\w.-]+$/.test(typed) ? typed.toLowerCase() : undefined),
     async explain(typed) {
@@ -232,7 +234,7 @@ function someUsers({ done }: ConsoleFixture): ConsoleUsers {
       const steps = [{ source: '1 map', answer: 'found', home: 'a' }];
       return { answer: 'found', user, backend: 'a', driver: 'roundcube', hosts, steps };
     },
-    sessions: async () => [],
+    sessions: async (user) => open().filter(({ record }) => record.user === user),
     signIns: async () => [
       {
         atMs: Date.UTC(2026, 10, 26),

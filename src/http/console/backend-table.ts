@@ -177,8 +177,12 @@ export function sortedTable(all: readonly ShownBackend[], query: TableQuery, now
     if (rows === undefined) groups.set(title, [tableRow(backend, nowMs)]);
     else rows.push(tableRow(backend, nowMs));
   }
+  const titles = query.group === 'state' ? stateKeys.map((state) => stateRanks[state].word) : [...groups.keys()];
   return {
-    groups: [...groups].map(([title, rows]) => ({ title, rows })),
+    groups: titles.flatMap((title) => {
+      const rows = groups.get(title);
+      return rows === undefined ? [] : [{ title, rows }];
+    }),
     strip: stateKeys.map((state) => ({
       state,
       word: stateRanks[state].word,

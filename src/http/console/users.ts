@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import { PosternError } from '../../core/error.ts';
 import type { CanonicalUser } from '../../core/names.ts';
 import { defined } from '../../core/objects.ts';
-import type { SessionRecord } from '../../core/session.ts';
+import type { ListedSession } from '../../core/session.ts';
 import { deviceName } from '../../core/text.ts';
 import type { StartOutcome } from '../../support/impersonation.ts';
 import type { RecentLogin } from '../../support/recent-logins.ts';
@@ -14,7 +14,9 @@ import { formField, queryParameter } from '../forms.ts';
 import type { Locale } from '../locales.ts';
 import type { Views } from '../views.ts';
 import type { StaffExchange, StaffHandler } from './authorisation.ts';
+import { typedReason } from './backends.ts';
 import { showMessage, showPage, sourceKeyOf } from './layout.ts';
+import type { ConsoleSessions } from './sessions.ts';
 import { codeProblem } from './second-factor.ts';
 
 /** Why a user is routed to a backend. */
@@ -51,7 +53,7 @@ export interface ConsoleUsers {
   explain(typed: string): Promise<ExplainedUser>;
   /** The canonical user; undefined for a malformed name. */
   named(typed: string): string | undefined;
-  sessions(user: string): Promise<readonly { readonly record: SessionRecord; readonly lastUseMs: number }[]>;
+  sessions(user: string): Promise<readonly ListedSession[]>;
   signIns(user: string): Promise<readonly RecentLogin[]>;
   penalty(user: string): Promise<PenaltyState>;
   liftPenalty(user: string): Promise<void>;
@@ -77,6 +79,7 @@ interface ConsoleOpening {
 export interface ConsoleUsersDeps {
   readonly users: ConsoleUsers;
   readonly impersonation: ConsoleOpening;
+  readonly sessionControl: Pick<ConsoleSessions, 'end'>;
   readonly factors: Pick<SecondFactors, 'check'>;
   readonly sessions: Pick<StaffSessions, 'proveAnew'>;
   readonly audit: Pick<Audit, 'record'>;
@@ -123,7 +126,7 @@ class UserPages {
     const typed = formField(exchange.request.body, 'user') ?? '';
     const subject = this.#coveredName(exchange, typed);
     const wanted = formField(exchange.request.body, 'do');
-    if (subject === undefined || (wanted !== 'open' && wanted !== 'lift')) {
+    if (subject === undefined || (wanted !== 'open' && wanted !== 'lift' && wanted !== 'end')) {
       await this.#noteNotCovered(exchange, typed);
       return showMessage(
         this.#deps.views,
@@ -132,6 +135,7 @@ class UserPages {
         noSubject,
       );
     }
+    if (wanted === 'end') return this.#end(exchange, subject);
     await (wanted === 'open' ? this.#open(exchange, subject) : this.#lift(exchange, subject));
   }
 
@@ -198,13 +202,14 @@ class UserPages {
       explained,
       subject: user,
       ...permission,
-      sessions: sessions.map(({ record, lastUseMs }) => ({
+      sessions: sessions.map(({ key, record, lastUseMs }) => ({
         device: deviceName(record.userAgent) ?? 'Unknown browser',
         address: record.clientAddress,
         sinceMs: record.createdAtMs,
         lastUseMs: Math.max(lastUseMs, record.createdAtMs),
         by: record.impersonation?.actor,
         isConsole: record.staff !== undefined,
+        key,
       })),
       signIns,
       penalty,
@@ -224,6 +229,19 @@ class UserPages {
       { ...frame, title: 'Delay removed' },
       `${subject} can sign in without delay.`,
     );
+  }
+
+  /** Ends one session of a user, who can sign in again. Sessions at the console are for operators to end. */
+  async #end({ request, response, frame, staff, actor }: StaffExchange, subject: string): Promise<void> {
+    const key = formField(request.body, 'session');
+    const found = (await this.#deps.users.sessions(subject)).find((one) => one.key === key);
+    const reason = typedReason(request.body);
+    const page = (title: string, status: number) => ({ ...frame, title, status });
+    if (reason === undefined)
+      return showMessage(this.#deps.views, response, page('Nothing was changed', 400), noReason);
+    if (found !== undefined && found.record.staff === undefined)
+      await this.#deps.sessionControl.end([found], reason, { actor, address: staff.address });
+    showMessage(this.#deps.views, response, page('Session ended', 200), `The session of ${subject} has ended.`);
   }
 
   async #open(exchange: StaffExchange, subject: string): Promise<void> {
@@ -265,6 +283,7 @@ function fieldOf({ why }: RefusedOpening): { readonly field?: OpeningField } {
   return why === 'reason' || why === 'ticket' || why === 'minutes' ? { field: why } : {};
 }
 
+const noReason = 'Ending a session needs a reason, of at most 500 characters.';
 const noSubject = 'There is no such user, or your role does not cover the domain of this user.';
 
 function who({ user, address }: StaffMember) {
