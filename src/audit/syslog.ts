@@ -6,7 +6,7 @@ export interface SyslogCopyOptions extends Omit<SyslogSenderOptions, 'facility' 
   readonly log: Log;
 }
 
-interface AuditLine {
+interface CopiedLine {
   readonly text: string;
   readonly event: string;
   readonly timeMs: number;
@@ -14,7 +14,7 @@ interface AuditLine {
 
 /** Sends a copy of the audit to another machine. Nobody waits for it. */
 interface SyslogCopy extends AsyncDisposable {
-  send(line: AuditLine): void;
+  send(line: CopiedLine): void;
 }
 
 /** Log audit (RFC 5424, 6.2.1). */

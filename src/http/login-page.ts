@@ -155,16 +155,8 @@ class LoginPage {
     const { secure } = ingressOf(request).publicUrl;
     const { session: before } = await this.#lookUp(request);
     const open = async (): Promise<void> => {
-      await this.#deps.gate.open(request, response, {
-        user,
-        backend,
-        host,
-        jar,
-        password,
-        client,
-        publicOrigin,
-        timeZone,
-      });
+      const opening = { user, backend, host, jar, password, client, publicOrigin, timeZone };
+      await this.#deps.gate.open(request, response, opening);
     };
 
     if (before === undefined) await open();
