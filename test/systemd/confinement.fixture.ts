@@ -170,6 +170,9 @@ export async function startConfined(files: Readonly<Record<string, string>>, dro
     run: (user, group, text) =>
       runProgram('nsenter', [
         `--mount=/proc/${pid}/ns/mnt`,
+        // Where the tests run in a root themselves, the namespace alone would lead out of it.
+        `--root=/proc/${pid}/root`,
+        `--wd=/proc/${pid}/root`,
         'setpriv',
         `--reuid=${user}`,
         `--regid=${group}`,
