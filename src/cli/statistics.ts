@@ -51,9 +51,9 @@ export function addStatistics(program: Command, environment: CommandEnvironment,
   addLast(stats, parts);
   addErase(stats, parts);
   withExamples(stats, [
-    ['postern stats logins --by webmail --since 2030-01-01', 'which webmail is used'],
-    ['postern stats users --since 2030-01-01', 'how many users a day and a month'],
-    ['postern stats last --before 2030-01-31', 'who has not signed in since then'],
+    ['postern stats logins --by webmail --since 2026-11-01', 'which webmail is used'],
+    ['postern stats users --since 2026-11-01', 'how many users a day and a month'],
+    ['postern stats last --before 2025-11-30', 'who has not signed in since then'],
     ['postern stats last --never users.txt', 'who of this list never signed in'],
     ['postern stats erase alice@example.org --reason "asked to be forgotten"', 'forget when alice signed in'],
   ]).addHelpText('after', `\n${exitCodesHelp}`);
