@@ -31,6 +31,8 @@ export interface ApiBackendsDeps {
   readonly placement: Placement;
   readonly health: Pick<Health, 'report'>;
   readonly heldPerHost: () => ReadonlyMap<string, number>;
+  /** Tags of the languages of the pages. */
+  readonly languages: () => readonly string[];
   readonly clock: Clock;
   readonly audit: Pick<Audit, 'record'>;
 }
@@ -171,7 +173,7 @@ class BackendRequests {
       reason: reasonIn(request),
       by,
       sinceMs: this.#deps.clock.nowMs(),
-      texts: textsIn(body, 'texts'),
+      texts: textsIn(body, 'texts', this.#deps.languages()),
     };
     await this.#deps.state.states.set(key, set);
     const facts = {

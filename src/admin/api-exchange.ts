@@ -113,14 +113,24 @@ export function timeIn(body: ApiRequest['body'], name: string): number | undefin
   return ms;
 }
 
-/** Reads texts by language tag; none if the field is missing. Throws ApiRefusal if the value has another form. */
-export function textsIn(body: ApiRequest['body'], name: string): Readonly<Record<string, string>> {
+/**
+ * Reads texts by language tag; none if the field is missing. Throws ApiRefusal if the value has another form, or if the
+ * pages do not speak one of the languages: nobody would ever read that text.
+ */
+export function textsIn(
+  body: ApiRequest['body'],
+  name: string,
+  languages: readonly string[],
+): Readonly<Record<string, string>> {
   const value = body[name] ?? {};
   const wrong = new ApiRefusal(400, `${name} is not a map of texts by language: write { "en": "…", "de": "…" }`);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong;
   const texts: Record<string, string> = {};
   for (const [tag, text] of Object.entries(value)) {
     if (!/^[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*$/.test(tag) || typeof text !== 'string' || text.length > 500) throw wrong;
+    if (!languages.includes(tag)) {
+      throw new ApiRefusal(400, `${name}: the pages have no language ${tag}: write one of ${languages.join(', ')}`);
+    }
     texts[tag] = text;
   }
   return texts;

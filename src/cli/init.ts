@@ -4,8 +4,10 @@ import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
+import { createReferencedFiles } from '../config/referenced-files.ts';
 import { driverNames } from '../webmail/registry.ts';
 import type { CommandEnvironment } from './environment.ts';
+import { answerJudges, type InitBackend, type Judge, noBackend, parseBackend } from './init-answers.ts';
 import { containerPlaces, type InitPlaces, placesBeside, systemFile } from './init-places.ts';
 import { type ExitCode, exitCodes, withExamples } from './options.ts';
 
@@ -69,41 +71,48 @@ export function addInit(program: Command, environment: CommandEnvironment, end: 
 async function gather(
   output: string,
   options: InitOptions,
-  { ask }: CommandEnvironment,
+  { ask, print, env }: CommandEnvironment,
 ): Promise<InitAnswers | string> {
   const isContainer = options.container === true;
   const defaultListen = isContainer ? '0.0.0.0:8080' : '127.0.0.1:8080';
-  const say = async (given: string | undefined, question: string, otherwise: string) => {
+  const judges = answerJudges(createReferencedFiles(resolve(dirname(output)), env));
+  const say = async (given: string | undefined, question: string, otherwise: string, whyWrong: Judge) => {
     if (given !== undefined || ask === undefined) return given ?? otherwise;
-    const answer = (await ask(`${question}${otherwise === '' ? '' : ` [${otherwise}]`}: `)).trim();
-    return answer === '' ? otherwise : answer;
+    for (;;) {
+      const answer = (await ask(`${question}${otherwise === '' ? '' : ` [${otherwise}]`}: `)).trim() || otherwise;
+      const why = answer === '' ? undefined : whyWrong(answer);
+      if (why === undefined) return answer;
+      print(`${JSON.stringify(answer)} ${why}\n`);
+    }
   };
   if (ask === undefined && (options.publicUrl === undefined || options.backend === undefined)) {
     return 'This is not a terminal, so nothing can be asked: give at least --public-url and --backend. See postern init --help.\n';
   }
-  const publicUrl = await say(options.publicUrl, 'The address that users type', 'http://127.0.0.1:8080');
-  const listen = await say(options.listen, 'Listen on', defaultListen);
-  const domain = await say(options.domain, 'Domain for names without one (empty: none)', '');
-  const redis = await say(options.redis, 'Redis URL (empty: an embedded store, for a single node)', '');
-  const driver = await say(options.driver, `Webmail (${driverNames.join(', ')})`, driverNames[0]);
-  const caFile = await say(options.ca, 'CA certificates of the backends, PEM file (empty: those of the system)', '');
+  const publicUrl = await say(
+    options.publicUrl,
+    'The address that users type',
+    'http://127.0.0.1:8080',
+    judges.publicUrl,
+  );
+  const listen = await say(options.listen, 'Listen on', defaultListen, judges.listen);
+  const domain = await say(options.domain, 'Domain for names without one (empty: none)', '', judges.domain);
+  const redis = await say(options.redis, 'Redis URL (empty: an embedded store, for a single node)', '', judges.redis);
+  const driver = await say(options.driver, `Webmail (${driverNames.join(', ')})`, driverNames[0], judges.driver);
+  const caFile = await say(
+    options.ca,
+    'CA certificates of the backends, PEM file (empty: those of the system)',
+    '',
+    judges.caFile,
+  );
   const written =
-    options.backend ?? (await say(undefined, 'Backends, as NAME=HOST separated by spaces', 'a=127.0.0.1')).split(/\s+/);
+    options.backend ??
+    (await say(undefined, 'Backends, as NAME=HOST separated by spaces', 'a=127.0.0.1', judges.backends)).split(/\s+/);
   const backends = written.map(parseBackend);
   const wrong = backends.findIndex((backend) => backend === undefined);
-  if (wrong !== -1) return `${JSON.stringify(written[wrong])} is not NAME=HOST or NAME=IMAP_URL,WEBMAIL_URL.\n`;
+  if (wrong !== -1) return `${JSON.stringify(written[wrong])} ${noBackend}.\n`;
   const known = backends.filter((backend) => backend !== undefined);
   const places = isContainer ? containerPlaces(redis !== '') : placesBeside(resolve(output));
   return { publicUrl, listen, domain, redis, driver, caFile, backends: known, places };
-}
-
-function parseBackend(text: string): InitBackend | undefined {
-  const [, name, place = ''] = /^([^=\s]+)=(\S+)$/.exec(text) ?? [];
-  if (name === undefined) return undefined;
-  const [imap = '', webmail, ...others] = place.split(',');
-  if (others.length > 0) return undefined;
-  if (webmail !== undefined) return { name, imap, webmail };
-  return place.includes('//') ? undefined : { name, imap: `imaps://${place}`, webmail: `http://${place}/` };
 }
 
 /** Writes the configuration. If `check` would not accept it, nothing is left behind. */
@@ -120,7 +129,7 @@ async function write(output: string, answers: InitAnswers, environment: CommandE
   }
   const files = needed.map((each) => ({ ...each, file: join(folder, each.file) }));
   const made: typeof files = [];
-  await mkdir(folder, { recursive: true });
+  const madeFolder = await mkdir(folder, { recursive: true });
   const group = await groupFor(folder);
   await rm(draft, { force: true });
   await writeNew(draft, initFile(answers), 0o640, group);
@@ -134,6 +143,7 @@ async function write(output: string, answers: InitAnswers, environment: CommandE
     await rename(draft, output);
   } catch (error) {
     for (const file of [draft, ...made.map((each) => each.file)]) await rm(file, { force: true });
+    if (madeFolder !== undefined) await rm(madeFolder, { recursive: true });
     if (!(error instanceof ConfigInvalid)) throw error;
     environment.complain(
       `Nothing was written:\n${error.problems.map(({ path, text }) => `  ${path}: ${text}\n`).join('')}`,
@@ -193,12 +203,6 @@ interface InitAnswers {
   readonly caFile: string;
   readonly backends: readonly InitBackend[];
   readonly places: InitPlaces;
-}
-
-interface InitBackend {
-  readonly name: string;
-  readonly imap: string;
-  readonly webmail: string;
 }
 
 /** Makes a commented configuration. Answers are quoted, so that each can only be a value. */

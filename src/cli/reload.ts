@@ -12,7 +12,7 @@ import {
 } from './options.ts';
 import { json } from './output.ts';
 
-type Row = Readonly<Record<string, unknown>>;
+type NodeRow = Readonly<Record<string, unknown>>;
 
 interface ReloadOptions {
   readonly config: string;
@@ -53,19 +53,19 @@ export function addReload(program: Command, environment: CommandEnvironment, end
   );
 }
 
-function reloadCode(nodes: readonly Row[]): ExitCode {
+function reloadCode(nodes: readonly NodeRow[]): ExitCode {
   if (nodes.some(({ answered }) => answered !== true)) return exitCodes.unavailable;
   return nodes.every(({ active }) => active === true) ? exitCodes.ok : exitCodes.invalid;
 }
 
 /** What came of it on one node, each problem on a line of its own. */
-function reloadText({ name, answered, active, changed, removed, problems }: Row): string {
+function reloadText({ name, answered, active, changed, removed, problems }: NodeRow): string {
   const node = cell(name);
   if (answered !== true) return `${node}: has not answered within 30 s; its log may say why\n`;
-  const lines = textsIn(problems).map((problem) => `  ${problem}\n`);
+  const lines = wordsIn(problems).map((problem) => `  ${problem}\n`);
   if (active !== true) return `${node}: the old configuration stays in force\n${lines.join('')}`;
-  const changes = textsIn(changed);
-  const gone = textsIn(removed);
+  const changes = wordsIn(changed);
+  const gone = wordsIn(removed);
   const said = [
     changes.length === 0 ? 'nothing has changed' : `changed: ${changes.join(', ')}`,
     ...(gone.length === 0 ? [] : [`backends removed, with their sessions: ${gone.join(', ')}`]),
@@ -74,6 +74,6 @@ function reloadText({ name, answered, active, changed, removed, problems }: Row)
   return `${node}: ${said.join('; ')}\n${lines.join('')}`;
 }
 
-function textsIn(value: unknown): readonly string[] {
+function wordsIn(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.map(cell) : [];
 }

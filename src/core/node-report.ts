@@ -191,8 +191,11 @@ function isBackendReport(value: unknown): value is BackendReport {
   );
 }
 
+function isTexts(list: unknown): boolean {
+  return Array.isArray(list) && list.every((one) => typeof one === 'string');
+}
+
 function isReload(value: unknown): boolean {
-  const isTexts = (list: unknown) => Array.isArray(list) && list.every((one) => typeof one === 'string');
   return (
     isObject(value) &&
     typeof value['order'] === 'string' &&

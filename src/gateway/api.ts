@@ -5,6 +5,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { type CanonicalUser, canonicalUser } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
+import { localesFolder, readLocales } from '../http/locales.ts';
 import { explainHere, lookUpHome } from './explain.ts';
 import type { ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
 
@@ -35,6 +36,7 @@ function buildApi({ node, holder, availability, reloads, log }: GatewayApiOption
       holder.config.directory.sources.some(
         ({ type, ...settings }) => type === 'hash' && Reflect.get(settings, 'shared_storage') === true,
       ),
+    languages: () => readLocales(localesFolder, 'en').all.map(({ tag }) => tag),
     backendNamed: (name) => holder.current.backendNamed(name)?.name,
     state: cluster.state,
     refresh: () => cluster.state.refresh(),

@@ -193,7 +193,7 @@ async function askStore({ store, redis }: Pick<Basis, 'store' | 'redis'>): Promi
   const kind = redis === undefined ? 'embedded' : 'redis';
   try {
     if (redis === undefined) await store.ping();
-    const role = redis === undefined ? undefined : await scriptsOn(redis)(roleScript, [], []);
+    const role = redis === undefined ? undefined : await scriptsOn(redis)(storeRoleScript, [], []);
     return { kind, answers: true, ...(typeof role === 'string' && role !== '' ? { role } : {}) };
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
@@ -202,7 +202,7 @@ async function askStore({ store, redis }: Pick<Basis, 'store' | 'redis'>): Promi
 }
 
 /** The question may be forbidden by the ACL. */
-const roleScript = `
+const storeRoleScript = `
 local said = redis.pcall('INFO', 'replication')
 return type(said) == 'string' and said:match('role:(%a+)') or ''`;
 

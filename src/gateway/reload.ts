@@ -66,7 +66,7 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
   async function reload(): Promise<ReloadOutcome> {
     const prepared = await prepare().catch((error: unknown): Unprepared => {
       log.error('config-not-read', whyNot(error));
-      return { problems: problemsIn(error) };
+      return { problems: toldProblems(error) };
     });
     isLastGood = 'fresh' in prepared;
     if (!('fresh' in prepared)) return kept(prepared.problems);
@@ -74,7 +74,7 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
     const problems: string[] = [];
     await takeOver(prepared).catch((error: unknown) => {
       isLastGood = false;
-      problems.push(...problemsIn(error));
+      problems.push(...toldProblems(error));
       log.error('config-partly-active', whyNot(error));
     });
     return { active: true, changed: changed.slice(0, mostToldOf), removed, problems };
@@ -114,7 +114,7 @@ function whyNot(error: unknown): object {
 }
 
 /** For who ordered the reload. Words of libraries, which may quote what they read, stay in the log. */
-function problemsIn(error: unknown): readonly string[] {
+function toldProblems(error: unknown): readonly string[] {
   if (error instanceof ConfigInvalid) return error.problems.map(formatProblem);
   return [error instanceof PosternError ? error.message : 'a bug in Postern: see its log'];
 }

@@ -22,6 +22,9 @@ export interface Locales {
   choose(asked: unknown, acceptLanguage: string | undefined): Locale;
 }
 
+/** The catalogues of the gateway's pages. */
+export const localesFolder = new URL('../../views/locales/', import.meta.url);
+
 /**
  * Reads every catalogue of a folder: a language is added by adding a file. A missing text is shown in English. Throws
  * when a file is not a flat object of texts.

@@ -4,7 +4,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
 import type { RequestHandler } from 'express';
-import { type Locale, type Locales, readLocales } from './locales.ts';
+import { type Locale, type Locales, localesFolder, readLocales } from './locales.ts';
 
 const views = new URL('../../views/', import.meta.url);
 const statics = new URL('../../static/', import.meta.url);
@@ -65,7 +65,7 @@ export function createViews(branding: Branding): Views {
     ...(logo === undefined ? [] : [{ name: 'logo', ...logo }]),
     ...(logoDark === undefined ? [] : [{ name: 'logo-dark', ...logoDark }]),
   ]);
-  const locales = readLocales(new URL('locales/', views), branding.defaultLocale);
+  const locales = readLocales(localesFolder, branding.defaultLocale);
   const eta = openTemplates(fileURLToPath(views));
   const shared = {
     brand: {

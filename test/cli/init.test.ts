@@ -142,6 +142,62 @@ test('a person who stops is not told of a defect, and nothing is written', async
   assert.deepEqual(readdirSync(directory), []);
 });
 
+test('a wrong answer is told at once, and the question is asked again', async (t) => {
+  const directory = filesOf(t, {});
+  const asked: string[] = [];
+  const answers = [
+    'mail.example.org',
+    'https://mail.example.org',
+    '127.0.0.1:80800',
+    '127.0.0.1:8080',
+    'example..org',
+    'example.org',
+    'http://redis',
+    '',
+    'squirrel',
+    'none',
+    'nowhere.crt',
+    '',
+    'a',
+    'a=http://mx1,http://mx1/',
+    'a=mx1.internal',
+  ];
+  const file = join(directory, 'new/postern.yaml');
+  const { code, out, err } = await run(['init', '-o', file], {
+    async ask(question) {
+      asked.push(question);
+      return answers.shift() ?? assert.fail(`asked too often: ${question}`);
+    },
+  });
+  assert.deepEqual([code, err, answers], [0, '', []]);
+  const told = out.split('\n').filter((line) => line.startsWith('"'));
+  assert.deepEqual(
+    told.map((line) => line.slice(0, line.indexOf(' '))),
+    [
+      '"mail.example.org"',
+      '"127.0.0.1:80800"',
+      '"example..org"',
+      '"http://redis"',
+      '"squirrel"',
+      '"nowhere.crt"',
+      '"a"',
+      '"a=http://mx1,http://mx1/"',
+    ],
+  );
+  for (const line of told) assert.match(line, /^"\S+" .{12}/);
+  assert.equal(asked.length, 15);
+  assert.match(readFileSync(file, 'utf8'), /public_url: https:\/\/mail\.example\.org/);
+});
+
+test('a configuration that is wrong leaves no folder behind', async (t) => {
+  const directory = filesOf(t, {});
+  const file = join(directory, 'etc/postern/postern.yaml');
+  const { code, err } = await run(['init', '-o', file, '--public-url', 'nonsense', '--backend', 'a=mx1.internal']);
+  assert.equal(code, 2);
+  assert.match(err, /^Nothing was written:\n {2}public_url: /);
+  assert.deepEqual(readdirSync(directory), []);
+});
+
 test('where nobody can be asked, what is missing is said', async () => {
   const { code, err } = await run(['init', '--domain', 'example.org', '-o', '/nowhere/postern.yaml']);
   assert.equal(code, 2);

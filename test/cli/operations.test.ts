@@ -145,6 +145,11 @@ describe('the commands for a running gateway', () => {
       [['backend', 'set', '--host', 'z', 'READY', ...reason], 1, /^there is no host z: there are a, a\/2, b\n$/],
       [['move', 'status', '--phase', 'foo'], 2, /^phase is not one of .*waiting.*\n$/],
       [['audit', 'list', '--event', 'nix'], 2, /Write one of staff-sign-in, .*backend-state/],
+      [
+        ['backend', 'set', 'b', 'MAINT', '--text', 'xx=Zu.', ...reason],
+        2,
+        /^texts: the pages have no language xx: write one of de, en\n$/,
+      ],
       [['session', 'end', 'A'.repeat(43), ...reason], 1, /no such session: postern session list shows/],
     ] as const) {
       const refused = await postern(...args);

@@ -11,6 +11,7 @@ import { Traffic } from '../../src/observe/traffic.ts';
 import { load, smallest } from '../config/config.fixture.ts';
 import { redisForSuite } from '../redis-client.fixture.ts';
 
+const none = () => new Map<string, number>();
 const standing = { workers: 2, draining: () => false, degraded: () => ['store'] };
 const build = { version: '1.2.3', commit: 'unknown', node: '24' };
 
@@ -21,7 +22,6 @@ async function openNode(
 ) {
   const holder = new ConfigHolder(await load(t, { 'postern.yaml': smallest(more) }));
   const traffic = new Traffic();
-  const none = () => new Map<string, number>();
   const log = silentLog;
   const counts = { heldPerHost: none, inFlightPerHost: none };
   const reports = createNodeReports({ name, build, holder, traffic, ...counts, runScript, clock, log });
@@ -29,10 +29,15 @@ async function openNode(
   return { reports, traffic };
 }
 
+async function names(reports: { read: () => Promise<readonly { name: string }[]> }): Promise<readonly string[]> {
+  return (await reports.read()).map(({ name }) => name);
+}
+
+const away = () =>
+  Promise.reject(new PosternError('ERR_STORE_UNAVAILABLE', 'away', { source: 'store', retryable: true }));
+
 describe('the reports of nodes', () => {
   const redis = redisForSuite();
-  const names = async (reports: { read: () => Promise<readonly { name: string }[]> }) =>
-    (await reports.read()).map(({ name }) => name);
 
   it('are read on every node, with the traffic of each', async (t) => {
     const [one, two] = [
@@ -124,9 +129,7 @@ describe('the reports of nodes', () => {
   });
 
   it('cannot be read while Redis is away; publishing them costs nothing then', async (t) => {
-    const runScript = () =>
-      Promise.reject(new PosternError('ERR_STORE_UNAVAILABLE', 'away', { source: 'store', retryable: true }));
-    const { reports } = await openNode(t, 'n1', { runScript });
+    const { reports } = await openNode(t, 'n1', { runScript: away });
     reports.begin(standing);
     await reports.publish();
     await assert.rejects(reports.read(), { code: 'ERR_STORE_UNAVAILABLE' });
