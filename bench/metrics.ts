@@ -52,8 +52,9 @@ async function measure(workers: number): Promise<string[]> {
   return [String(workers), significant(best), significant(median), String(series), ...sizes];
 }
 
+const host = (at: number): string => `imap: "imaps://127.0.0.1:${at}", webmail: "http://127.0.0.1:${at}/"`;
+
 function configuration(port: number, operators: number, workers: number): string {
-  const host = (at: number) => `imap: "imaps://127.0.0.1:${at}", webmail: "http://127.0.0.1:${at}/"`;
   const lines = Array.from({ length: backends }, (_, nth) => {
     return `  b${nth}: { ${host(10_000 + nth)}, standby: [{ ${host(20_000 + nth)} }] }\n`;
   });

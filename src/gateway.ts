@@ -116,13 +116,8 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   let operators = 0;
   if (worker === undefined) {
     opened.use(startProbeLogins(holder, node));
-    const metrics = team === undefined ? node.metrics : metricsOfAll(node.metrics, team);
-    const [state, serving] = [() => availability.state(), () => team?.size ?? 1];
-    node.metrics.watch(
-      nodeReadings({ holder, node, redis: node.redis, state, serving, isReloadGood: () => reload.isLastGood }),
-    );
     const reloads = opened.use(createReloadOrders({ node, reload, clock: systemClock, log }));
-    operators = await openForOperators({ holder, node, availability, reloads, metrics }, opened);
+    operators = await openForOperators({ holder, node, availability, reloads, team, reload }, opened);
   }
   if (config.directoryService !== undefined && team === undefined) {
     const { metrics, parts } = node;
@@ -133,14 +128,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
       ? await openPublicListeners({ node, holder, readiness: () => availability.readiness(), log }, opened)
       : await openTeam(team, { node, holder, filesRead: reading.filesRead() });
   availability.opened();
-  if (worker === undefined) {
-    const standing = {
-      workers: config.workers,
-      draining: () => availability.state() === 'drain',
-      degraded: () => availability.readiness().degraded,
-    };
-    node.reports.begin(standing, (report) => team?.tellNode(report));
-  }
+  if (worker === undefined) beginReports(node, config, availability, team);
   const ports = { ...listeners.ports, operators };
   const workers = team === undefined ? {} : { workers: config.workers };
   const { version, commit } = node.build;
@@ -225,6 +213,13 @@ class Availability {
   }
 }
 
+/** Tells the other nodes how this one stands, from now on. */
+function beginReports(node: GatewayNode, { workers }: Config, availability: Availability, team?: Team): void {
+  const draining = (): boolean => availability.state() === 'drain';
+  const degraded = () => availability.readiness().degraded;
+  node.reports.begin({ workers, draining, degraded }, (report) => team?.tellNode(report));
+}
+
 /** The metrics of the first process and of its workers, as those of one. */
 function metricsOfAll(metrics: Metrics, team: Team): OperatorsDeps['metrics'] {
   return { contentType: metrics.contentType, text: async () => metrics.textWith(await team.counts()) };
@@ -245,23 +240,28 @@ interface OperatorsParts {
   readonly node: GatewayNode;
   readonly availability: Availability;
   readonly reloads: ReloadOrders;
-  readonly metrics: OperatorsDeps['metrics'];
+  readonly team: Team | undefined;
+  readonly reload: { readonly isLastGood: boolean };
 }
 
 /** Opens the API and the listeners for operators. Resolves with the port of the first listener. */
 async function openForOperators(
-  { holder, node, availability, reloads, metrics }: OperatorsParts,
+  { holder, node, availability, reloads, team, reload }: OperatorsParts,
   opened: AsyncDisposableStack,
 ): Promise<number> {
   const settings = holder.config.operators;
+  const [state, serving] = [() => availability.state(), () => team?.size ?? 1];
+  node.metrics.watch(
+    nodeReadings({ holder, node, redis: node.redis, state, serving, isReloadGood: () => reload.isLastGood }),
+  );
   const api = createGatewayApi({ node, holder, availability, reloads, log: node.parts.log });
   if (settings.socket !== undefined) opened.use(await openApiSocket(settings.socket, settings.socketMode, api));
   return openOperators(
     settings,
     {
       readiness: () => availability.readiness(),
-      metrics,
-      state: () => availability.state(),
+      metrics: team === undefined ? node.metrics : metricsOfAll(node.metrics, team),
+      state,
       weight: () => holder.config.operators.agentWeight,
       api,
       hostNames: () => holder.config.operators.hostNames,

@@ -77,6 +77,18 @@ describe('the audit', () => {
     assert.equal(linesOf(audit.file)[0]?.said.actor.length, 1000);
   });
 
+  it('knows whether it can be written: not after a line that could not, nor where no file can be opened', async () => {
+    const file = newFile();
+    await using audit = auditIn(file);
+    assert.equal(await audit.isWritable(), true);
+    mkdirSync(`${file}.folder`);
+    await using nowhere = auditIn(`${file}.folder`);
+    assert.equal(await nowhere.isWritable(), false);
+    await using full = auditIn('/dev/full');
+    await assert.rejects(full.record(opened));
+    assert.equal(await full.isWritable(), false);
+  });
+
   it('refuses at once where the disk is full, and raises an alarm', async () => {
     await using audit = auditIn('/dev/full');
     const before = performance.now();

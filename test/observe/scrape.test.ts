@@ -156,8 +156,9 @@ test('a refused reload is seen until one succeeds', async () => {
   await eventually(async () => (await valueOf('postern_config_last_reload_successful')) === 1, 'it succeeded');
 });
 
+const counted = () => valueOf('postern_requests_total', { backend: 'a', class: '2xx' });
+
 test('what a worker counted stays when it is killed, and the worker is seen to lack until another serves', async () => {
-  const counted = () => valueOf('postern_requests_total', { backend: 'a', class: '2xx' });
   const before = await counted();
   const [worker] = node.log.filter(({ event }) => event === 'worker-ready');
   process.kill(Number(worker?.['pid']), 'SIGKILL');
@@ -228,6 +229,25 @@ test('nothing that a client sends becomes a label, or a series', async () => {
 
 test('promtool finds no fault with a scrape', async () => {
   assert.equal(await runProgram('promtool', ['check', 'metrics'], { input: await scrape() }), '');
+});
+
+test('a Redis that is gone is seen, and the other metrics with it', async () => {
+  assert.equal(await valueOf('postern_redis_role', { role: 'master' }), 1);
+  assert.equal(await valueOf('postern_invalidations_followed'), 1);
+  await redis.kill();
+  const readings = {
+    postern_store_up: 0,
+    postern_redis_connected: 0,
+    postern_invalidations_followed: 0,
+    postern_state_store_up: 0,
+  };
+  for (const [name, value] of Object.entries(readings))
+    await eventually(async () => (await valueOf(name)) === value, `${name} shows it`);
+  assert.equal(await valueOf('postern_redis_role', { role: 'unknown' }), 1);
+  assert.equal(await valueOf('postern_backend_state', { state: 'READY' }), 1);
+  await redis.restart();
+  await eventually(async () => (await valueOf('postern_invalidations_followed')) === 1, 'it is followed again');
+  assert.equal(await valueOf('postern_redis_connected'), 1);
 });
 
 test('the series of a backend that a reload removes end in all workers, and those of a new one begin at 0', async () => {
