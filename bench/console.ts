@@ -17,11 +17,6 @@ let server = '';
 const gateway = await startRunning((yaml) => {
   const port = /^listen: 127\.0\.0\.1:(\d+)$/m.exec(yaml)?.[1] ?? '';
   [origin, server] = [`http://support.localhost:${port}`, `http://127.0.0.1:${port}`];
-  // Every address of 127.0.0.0/8 is this machine, where nothing listens on port 9.
-  const place = (net: number, at: number) => {
-    const address = `127.${net}.${Math.floor(at / 250)}.${(at % 250) + 1}`;
-    return `imap: "imaps://${address}:9", webmail: "http://${address}:9/"`;
-  };
   const more = Array.from(
     { length: backends - 2 },
     (_, at) => `  mail${at}: { ${place(1, at)}, driver: none, standby: [{ ${place(2, at)} }] }`,
@@ -32,6 +27,12 @@ const gateway = await startRunning((yaml) => {
 support: { console: "${origin}", assist: "http://assist.localhost:${new URL(origin).port}" }
 `;
 });
+
+/** Every address of 127.0.0.0/8 is this machine, where nothing listens on port 9. */
+function place(net: number, at: number): string {
+  const address = `127.${net}.${Math.floor(at / 250)}.${(at % 250) + 1}`;
+  return `imap: "imaps://${address}:9", webmail: "http://${address}:9/"`;
+}
 
 async function medianMs(browser: ReturnType<typeof staffBrowser>, path: string) {
   const times: number[] = [];

@@ -62,25 +62,7 @@ export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps)
         return ok({ staff: described });
       },
     },
-    {
-      name: 'makeConsoleLink',
-      method: 'POST',
-      path: '/console/link',
-      async handle(request) {
-        if (request.address !== undefined)
-          throw new ApiRefusal(
-            403,
-            'a link to the console is made over the socket only: set operators.socket, and run the command on this machine',
-          );
-        consoleAddress();
-        // Without an audit line no link is made.
-        await audit.record({ event: 'console-link-made', ...askerOf(request) });
-        const made = await staff.consoleLink(request.by);
-        if (made === undefined)
-          throw new ApiRefusal(409, 'the console opens after a restart: support was added since the start');
-        return ok({ link: made.link, until: isoTime(made.untilMs) });
-      },
-    },
+    consoleLinkRoute({ staff, audit }, consoleAddress),
     {
       name: 'inviteStaff',
       method: 'POST',
@@ -119,4 +101,30 @@ export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps)
       },
     },
   ];
+}
+
+/** The way into the console for sites without staff accounts. */
+function consoleLinkRoute(
+  { staff, audit }: Pick<ApiStaffDeps, 'staff' | 'audit'>,
+  consoleAddress: () => string,
+): ApiRoute {
+  return {
+    name: 'makeConsoleLink',
+    method: 'POST',
+    path: '/console/link',
+    async handle(request) {
+      if (request.address !== undefined)
+        throw new ApiRefusal(
+          403,
+          'a link to the console is made over the socket only: set operators.socket, and run the command on this machine',
+        );
+      consoleAddress();
+      // Without an audit line no link is made.
+      await audit.record({ event: 'console-link-made', ...askerOf(request) });
+      const made = await staff.consoleLink(request.by);
+      if (made === undefined)
+        throw new ApiRefusal(409, 'the console opens after a restart: support was added since the start');
+      return ok({ link: made.link, until: isoTime(made.untilMs) });
+    },
+  };
 }

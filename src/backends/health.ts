@@ -41,7 +41,7 @@ export interface HealthOptions {
 }
 
 /** When a service was last checked, and how long its answer took. Milliseconds. */
-export interface LastCheck {
+interface LastCheck {
   readonly atMs: number;
   readonly tookMs: number;
 }

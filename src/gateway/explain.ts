@@ -199,7 +199,7 @@ export function explainHere(
 }
 
 /** Why the checks report a host as down; undefined if they do not. */
-export function whyDown(health: Pick<ClusterState['health'], 'report'>, host: string): string | undefined {
+function whyDown(health: Pick<ClusterState['health'], 'report'>, host: string): string | undefined {
   const report = health.report(host);
   return [report?.webmail, report?.imap].find((service) => service?.up === false)?.why;
 }

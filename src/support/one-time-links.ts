@@ -22,7 +22,7 @@ interface LinksDeps {
 }
 
 /** What a link to the console opens: a session of an operator, under one console address. */
-export interface ConsoleLinkGrant {
+interface ConsoleLinkGrant {
   /** Who made it, such as `root (socket)`. */
   readonly by: string;
   /** The origin of the console for which it was made. */

@@ -136,12 +136,12 @@ suite('the page of a user', () => {
   });
 });
 
-suite('a link to the console', () => {
-  const link = async () => {
-    const { token } = await fixture.links.issue({ by: 'root (socket)', consoleOrigin: fixture.origin });
-    return token;
-  };
+async function link(): Promise<string> {
+  const { token } = await fixture.links.issue({ by: 'root (socket)', consoleOrigin: fixture.origin });
+  return token;
+}
 
+suite('a link to the console', () => {
   test('opens a session of an operator once, in the name of whoever made it, for an hour', async () => {
     const token = await link();
     const browser = staffBrowser(fixture);

@@ -6,7 +6,7 @@ import { type ConsoleActor, typedReason } from './backends.ts';
 import { showMessage, showPage } from './layout.ts';
 
 /** A penalty of a user, a network, or a user from one network. */
-export interface ShownPenalty {
+interface ShownPenalty {
   readonly user?: string;
   readonly network?: string;
   readonly refusals: number;

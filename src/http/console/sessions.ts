@@ -9,7 +9,7 @@ import { type ConsoleActor, typedReason } from './backends.ts';
 import { showMessage, showPage } from './layout.ts';
 
 /** Selects sessions: one must match every field that is given. */
-export interface ConsoleSessionFilter {
+interface ConsoleSessionFilter {
   /** As it was typed. */
   readonly user?: string;
   readonly backend?: string;
