@@ -136,8 +136,9 @@ function probeReply(status: number, body: string): Answer {
   };
 }
 
-function accessFacts({ durationMs, firstByteMs: _, session, ...facts }: FinishedRequest) {
-  return { ...facts, ...(session === undefined ? {} : { session: shortSessionId(session) }), ms: durationMs };
+function accessFacts({ durationMs: ms, session, ...facts }: FinishedRequest) {
+  const short = session === undefined ? undefined : shortSessionId(session);
+  return defined({ ...facts, session: short, ms, firstByteMs: undefined });
 }
 
 /** Open upgraded connections by backend. */

@@ -5,6 +5,7 @@ import { type ErrorCode, type FailureSource, PosternError } from '../core/error.
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { ServerWords } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
 import type { Secret } from '../core/secrets.ts';
@@ -250,7 +251,8 @@ const warningEveryMs = 60_000;
 export function createLoginLog(log: Log, clock: Clock, refusalAfterMs: number): (event: LoginEvent) => void {
   let warnedAtMs = Number.NEGATIVE_INFINITY;
   return (event) => {
-    const { error, userAgent: _, traceparent: __, ...facts } = event;
+    const { error, ...rest } = event;
+    const facts = defined({ ...rest, userAgent: undefined, traceparent: undefined });
     if (error === undefined) log.info('login', facts);
     else if (error instanceof PosternError) {
       log.warn('login', { ...facts, code: error.code, source: error.source, detail: error.message });

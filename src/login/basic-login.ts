@@ -11,6 +11,7 @@ import {
   type RequestIds,
   requestIdsOf,
 } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type {
   BasicAdmission,
   BasicAuthentication,
@@ -88,12 +89,8 @@ class BasicLogin implements BasicAuthentication {
   }
 
   async admit(credentials: BasicLoginAttempt, gone: AbortSignal): Promise<BasicAdmission> {
-    const attempt: BasicAttempt = {
-      credentials,
-      ids: requestIdsOf(credentials),
-      arrivedAtMs: this.#deps.clock.nowMs(),
-      trace: {},
-    };
+    const arrivedAtMs = this.#deps.clock.nowMs();
+    const attempt: BasicAttempt = { credentials, ids: requestIdsOf(credentials), arrivedAtMs, trace: {} };
     try {
       return await this.#decide(attempt, gone);
     } catch (error) {
@@ -248,7 +245,7 @@ class BasicLogin implements BasicAuthentication {
     { backend, host }: Home,
     allGone: AbortSignal,
   ): Promise<PasswordVerdict> {
-    const { client, password } = attempt.credentials;
+    const { password, client } = attempt.credentials;
     const { reference } = attempt.ids;
     const context = { client, reference, heard: heardBy(attempt), left: allGone, limits: backend.limits };
     const check = await withDeadline({ source: 'imap', ms: this.#deps.deadlineMs }, neverGone, (signal) =>
@@ -339,7 +336,8 @@ export interface BasicLoginEvent extends RequestIds {
 
 /** Logs each check; a right one at debug only, since each client has one a minute. */
 export function createBasicLoginLog(log: Log): (event: BasicLoginEvent) => void {
-  return ({ error, userAgent: _, ...facts }) => {
+  return ({ error, ...event }) => {
+    const facts = defined({ ...event, userAgent: undefined });
     if (error === undefined && facts.result === 'right') log.debug('basic-login', facts);
     else if (error === undefined) log.info('basic-login', facts);
     else if (error instanceof PosternError) {

@@ -74,10 +74,10 @@ function severityOf(line: string): number {
 function localDestination({ format }: LogSettings, { fd, journal }: StandardOutput): LogDestination {
   const output = openDescriptor(fd);
   if (format === 'text' || (format === 'auto' && isatty(fd))) {
-    return { write: (line) => void output.write(asText(line)) };
+    return { write: (line) => output.write(asText(line)) };
   }
   if (journal === undefined || !isStream(fd, journal)) return output;
-  return { write: (line) => void output.write(`<${severityOf(line)}>${line}`) };
+  return { write: (line) => output.write(`<${severityOf(line)}>${line}`) };
 }
 
 /** Whether the descriptor is this stream. A program that inherits JOURNAL_STREAM may write to a file or a pipe. */
@@ -92,9 +92,10 @@ const levelStyles = { error: 'red', warn: 'yellow', info: 'green', debug: 'gray'
 function asText(line: string): string {
   const parsed = parseJson(line);
   if (!isObject(parsed)) return line;
-  const { time, level, msg, app: _, event, err, ...fields } = parsed;
+  const { time, level, msg, event, err, ...fields } = parsed;
   const clock = String(time).slice(11, 23);
-  const shown = Object.entries({ event, ...fields }).map(([name, value]) => `${name}=${shortValue(value)}`);
+  const named = Object.entries({ event, ...fields }).filter(([name]) => name !== 'app');
+  const shown = named.map(([name, value]) => `${name}=${shortValue(value)}`);
   const head = `${clock} ${styled(level)} ${String(msg)}  ${shown.join(' ')}`;
   return `${[head, ...errorLines(err)].join('\n')}\n`;
 }

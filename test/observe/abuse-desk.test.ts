@@ -78,10 +78,11 @@ describe('the questions of an abuse desk', () => {
   it('who had this address at that minute?', async () => {
     const now = new Date().toISOString().slice(0, 16);
     const found = await answerTo('203.0.113.9 --arg at 2030-01-31T14:05', `127.0.0.1 --arg at ${now}`);
-    assert.deepEqual(found.map(([user, , end]) => [user, end === 'open']).toSorted(), [
-      [alice.address, false],
-      [alice.address, true],
-    ]);
+    assert.deepEqual(
+      new Set(found.map(([user, , end]) => `${user} ${end === 'open'}`)),
+      new Set([`${alice.address} false`, `${alice.address} true`]),
+    );
+    assert.equal(found.length, 2);
     assert.deepEqual(
       await answerTo('203.0.113.9 --arg at 2030-01-31T14:05', '127.0.0.1 --arg at 2020-01-31T14:05'),
       [],

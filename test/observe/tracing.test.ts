@@ -50,6 +50,11 @@ async function startCollector(t: TestContext) {
   return { spans, url: `http://127.0.0.1:${await listening(server)}/v1/traces` };
 }
 
+/** The milliseconds at which a span began and ended. */
+function msOf({ startTimeUnixNano, endTimeUnixNano }: Span): number[] {
+  return [startTimeUnixNano, endTimeUnixNano].map((nano) => Number(BigInt(nano) / 1_000_000n));
+}
+
 const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 const event = { result: 'signed-in', requestId: trace, ms: { form: 1, directory: 20, imap: 300, webmail: 4000 } };
 
@@ -60,8 +65,6 @@ describe('the spans of a sign-in', () => {
     tracing.signedIn({ ...event, traceparent: `00-${trace}-00f067aa0ba902b7-00` }, 1_000_000);
     await tracing[Symbol.asyncDispose]();
     const root = spans.find(({ name }) => name === 'sign-in');
-    const msOf = ({ startTimeUnixNano, endTimeUnixNano }: Span) =>
-      [startTimeUnixNano, endTimeUnixNano].map((nano) => Number(BigInt(nano) / 1_000_000n));
     assert.ok(root);
     assert.equal(root.parentSpanId ?? '', '');
     assert.deepEqual(msOf(root), [995_679, 1_000_000]);
