@@ -26,6 +26,8 @@ export interface ApiRoute {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Path below /api/v1, such as `/backends/{backend}/state`. */
   readonly path: string;
+  /** Whether it only reads, although its method is not GET. */
+  readonly onlyReads?: true;
   readonly handle: (request: ApiRequest) => Promise<ApiAnswer>;
 }
 

@@ -69,7 +69,13 @@ export function statisticsRoutes(deps: ApiStatisticsDeps): readonly ApiRoute[] {
     { name: 'countLoginsOfWeek', method: 'GET', path: '/statistics/week', handle: (request) => api.week(request) },
     { name: 'countUsers', method: 'GET', path: '/statistics/users', handle: (request) => api.users(request) },
     { name: 'listLastLogins', method: 'GET', path: '/statistics/last', handle: (request) => api.last(request) },
-    { name: 'findLastLogins', method: 'POST', path: '/statistics/last', handle: (request) => api.find(request) },
+    {
+      name: 'findLastLogins',
+      method: 'POST',
+      path: '/statistics/last',
+      onlyReads: true,
+      handle: (request) => api.find(request),
+    },
     {
       name: 'eraseStatistics',
       method: 'DELETE',

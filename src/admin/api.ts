@@ -79,7 +79,8 @@ export function createApi(deps: ApiDeps): Api {
     if (matches.length === 0) throw new ApiRefusal(404, 'there is no such resource: see docs/openapi.yaml');
     const match = matches.find(({ route }) => route.method === request.method);
     if (match === undefined) throw new ApiRefusal(405, `this resource has no ${request.method ?? 'such method'}`);
-    if (match.route.method !== 'GET' && !client.mayChange) {
+    const onlyReads = match.route.method === 'GET' || match.route.onlyReads === true;
+    if (!onlyReads && !client.mayChange) {
       throw new ApiRefusal(403, `${client.by} may only read: this needs a token with the role operator`);
     }
     const body = request.method === 'GET' ? {} : await readJsonBody(request);

@@ -54,6 +54,7 @@ describe("tokens of the operators' API", () => {
 
   it('of the role read change nothing, and say so', async () => {
     assert.equal((await ask(tokens.reads, 'GET', '/backends')).status, 200);
+    assert.equal((await ask(tokens.reads, 'POST', '/statistics/last', { users: ['alice'] })).status, 200);
     for (const [method, path] of [
       ['PUT', '/backends/b/state'],
       ['DELETE', '/sessions?backend=a'],
