@@ -116,7 +116,7 @@ export function merge(all: readonly Counts[]): Registry {
   return AggregatorRegistry.aggregate([...all]);
 }
 
-const isCount = ({ type }: Counts[number]): boolean => ['counter', 'histogram'].includes(String(type));
+const isCount = ({ type }: Counts[number]): boolean => type === 'counter' || type === 'histogram';
 const isSome = ({ value }: { readonly value: number }): boolean => value !== 0;
 
 /** A worker that hangs is not waited for: what it last said counts. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { beforeEach, describe, it } from 'node:test';
+import { WorkerCounts } from '../../src/observe/exposition.ts';
 import { type BackendLabels, Metrics } from '../../src/observe/metrics.ts';
 import { metricPage } from '../../tools/metric-page.ts';
 
@@ -104,6 +105,24 @@ describe('the metrics', () => {
     assert.match(text, /^postern_sessions_cached 8$/m);
     assert.match(text, /^postern_directory_lookups_total\{source="1 ldap",result="hit"\} 9$/m);
     assert.doesNotMatch(text, /^postern_(?:sessions_ends_pending|store_up) /m);
+  });
+
+  it('show what a worker said last if it hangs, and what one counted that has ended', async () => {
+    const workers = { well: new Metrics(build), hung: new Metrics(build), ended: new Metrics(build) };
+    const counts = new WorkerCounts<keyof typeof workers>((name) => {
+      if (name === 'well') void workers.well.counts().then((counted) => counts.heard('well', counted));
+    });
+    for (const name of ['well', 'hung', 'ended'] as const) {
+      workers[name].follow([a, b]);
+      workers[name].requestFinished({ backend: 'a', status: 200 });
+      workers[name].watch({ postern_sessions_cached: () => 5, postern_store_up: () => (name === 'hung' ? 0 : 1) });
+      if (name !== 'well') counts.heard(name, await workers[name].counts());
+    }
+    await counts.end('ended');
+    const text = await metrics.textWith(await counts.collect(['well', 'hung']));
+    assert.match(text, /^postern_requests_total\{backend="a",class="2xx"\} 3$/m);
+    assert.match(text, /^postern_sessions_cached 10$/m);
+    assert.match(text, /^postern_store_up 0$/m);
   });
 
   it('show the lag of the event loop', async () => {
