@@ -17,8 +17,8 @@ import { type ApiRoute, ok } from './api-exchange.ts';
 export interface StoreStanding {
   readonly kind: 'redis' | 'embedded';
   readonly answers: boolean;
-  /** `master` or `slave`, in the words of Redis; undefined if it does not say. */
-  readonly role?: string;
+  /** Undefined if Redis does not say. */
+  readonly role?: 'master' | 'replica';
   /** Why it does not answer. */
   readonly why?: string;
 }

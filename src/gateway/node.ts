@@ -192,19 +192,14 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
 async function askStore({ store, redis }: Pick<Basis, 'store' | 'redis'>): Promise<StoreStanding> {
   const kind = redis === undefined ? 'embedded' : 'redis';
   try {
-    if (redis === undefined) await store.ping();
-    const role = redis === undefined ? undefined : await scriptsOn(redis)(storeRoleScript, [], []);
-    return { kind, answers: true, ...(typeof role === 'string' && role !== '' ? { role } : {}) };
+    await store.ping();
+    const role = await redis?.role();
+    return { kind, answers: true, ...(role === undefined || role === 'unknown' ? {} : { role }) };
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
     return { kind, answers: false, why: error.message };
   }
 }
-
-/** The question may be forbidden by the ACL. */
-const storeRoleScript = `
-local said = redis.pcall('INFO', 'replication')
-return type(said) == 'string' and said:match('role:(%a+)') or ''`;
 
 /** Loads OpenTelemetry only if a collector is configured. */
 async function openSpans(url: string | undefined, version: string, opened: AsyncDisposableStack) {
