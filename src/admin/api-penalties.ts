@@ -4,7 +4,6 @@ import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
-import type { ListedPenalty, PenaltyRelief } from '../login/penalty-relief.ts';
 import {
   type ApiAnswer,
   ApiRefusal,
@@ -18,9 +17,33 @@ import {
   wordIn,
 } from './api-exchange.ts';
 
+/** A penalty that stands; times in milliseconds. */
+interface StandingPenalty {
+  readonly kind: string;
+  readonly user?: string;
+  readonly network?: string;
+  readonly refusals: number;
+  readonly delayMs: number;
+  readonly leftMs: number;
+  readonly atMs: number;
+}
+
+interface Whose {
+  readonly user?: string;
+  readonly network?: string;
+}
+
 /** Dependencies of the API's operations on penalties. */
 export interface ApiPenaltiesDeps {
-  readonly penalties: Pick<PenaltyRelief, 'list' | 'liftMatching'>;
+  /** The penalties of all nodes. Each call rejects if the store cannot be asked. */
+  readonly penalties: {
+    list(
+      filter: Whose & { readonly domains?: readonly string[]; readonly withoutDelay?: boolean },
+      limit: number,
+      after?: string,
+    ): Promise<{ readonly penalties: readonly StandingPenalty[]; readonly next: string | undefined }>;
+    liftMatching(filter: Whose): Promise<readonly StandingPenalty[]>;
+  };
   /** Returns the canonical user for a typed name. Throws ApiRefusal if it cannot be a user. */
   readonly userNamed: (typed: string | undefined) => CanonicalUser;
   /** Looks up the user's home, for the name that an alias stands for. Rejects if it cannot be found out. */
@@ -76,7 +99,7 @@ class PenaltyRequests {
     return ok({ lifted: lifted.length, penalties: lifted.map((penalty) => this.#describe(penalty)) });
   }
 
-  async #filterIn(query: URLSearchParams): Promise<{ readonly user?: string; readonly network?: string }> {
+  async #filterIn(query: URLSearchParams): Promise<Whose> {
     networkIn(query);
     const typed = query.get('user');
     const user = typed === null ? undefined : await this.#canonical(this.#deps.userNamed(typed));
@@ -95,7 +118,7 @@ class PenaltyRequests {
     }
   }
 
-  #describe({ kind, user, network, refusals, delayMs, leftMs, atMs }: ListedPenalty) {
+  #describe({ kind, user, network, refusals, delayMs, leftMs, atMs }: StandingPenalty) {
     return {
       kind,
       ...defined({ user, network }),

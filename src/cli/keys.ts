@@ -203,7 +203,7 @@ export function addTokens(program: Command, environment: CommandEnvironment, end
       const nowMs = systemClock.nowMs();
       const rows = operators.tokens.map(({ name, role, expiresMs }) => ({
         name,
-        role: String(role),
+        role,
         expires: expiresMs === undefined ? undefined : isoTime(expiresMs),
         state: expiresMs !== undefined && expiresMs <= nowMs ? 'expired' : 'counts',
       }));

@@ -47,7 +47,7 @@ export interface ListedPenalty extends StoredPenaltyName {
 }
 
 /** Selects penalties: one must match every field that is given. */
-export interface PenaltyFilter {
+interface PenaltyFilter {
   /** The canonical user, or the normalised name of an unknown one. */
   readonly user?: string;
   /** Only users of these domains, in lower case: what a role covers. Leaves out networks. */
@@ -59,7 +59,7 @@ export interface PenaltyFilter {
 }
 
 /** A page of penalties. `next` is the place to go on from; undefined at the end. */
-export interface PenaltyPage {
+interface PenaltyPage {
   readonly penalties: readonly ListedPenalty[];
   readonly next: string | undefined;
 }

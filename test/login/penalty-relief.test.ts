@@ -7,7 +7,7 @@ import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { RunScript } from '../../src/core/state-store.ts';
 import { createMemoryPenaltyNames, createRedisPenaltyNames } from '../../src/login/penalty-names.ts';
-import { penaltyNamesKept } from '../../src/login/penalty-relief.ts';
+import { type NotedPenalty, penaltyNamesKept } from '../../src/login/penalty-relief.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
@@ -24,6 +24,12 @@ after(async () => {
   client.destroy();
   await redis[Symbol.asyncDispose]();
 });
+
+const refuse: RunScript = () => Promise.reject(new Error('away'));
+
+function noted(at: number): NotedPenalty {
+  return { kind: 'user', hash: String(at).padStart(22, '0'), user: `user${at}@example.org` };
+}
 
 const run: RunScript = (script, keys, args) => client.eval(script, { keys: [...keys], arguments: [...args] });
 const serverKey = createServerKey('0a1b2c3d', randomBytes(32));
@@ -193,11 +199,6 @@ describe('the names of penalties in Redis', () => {
     let nowMs = 1_000_000;
     const clock = { nowMs: () => nowMs };
     const names = createRedisPenaltyNames(run, () => createKeyRing([serverKey], serverKey.id), clock);
-    const noted = (at: number) => ({
-      kind: 'user' as const,
-      hash: String(at).padStart(22, '0'),
-      user: `user${at}@example.org`,
-    });
     for (let at = 0; at < penaltyNamesKept + 500; at += 500) {
       nowMs += 1;
       await names.note(Array.from({ length: 500 }, (_, index) => noted(at + index)));
@@ -213,11 +214,10 @@ describe('the names of penalties in Redis', () => {
 
   test('cannot be listed or lifted while Redis is away, which is no empty list', async () => {
     const away = createClient({ url: 'redis://127.0.0.1:9', disableOfflineQueue: true });
-    const refused: RunScript = () => Promise.reject(new Error('away'));
     const node = createPenalty({
       key: createSecretKey(randomBytes(32)),
       redis: away,
-      names: createRedisPenaltyNames(refused, () => createKeyRing([serverKey], serverKey.id), systemClock),
+      names: createRedisPenaltyNames(refuse, () => createKeyRing([serverKey], serverKey.id), systemClock),
       isExempt: () => false,
       wait: async () => {},
       log: silentLog,

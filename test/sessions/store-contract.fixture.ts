@@ -136,7 +136,6 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       }
       const pages = store.all()[Symbol.asyncIterator]();
       const first: readonly PlacedEntry[] = (await pages.next()).value;
-      const newest = (entries: readonly PlacedEntry[]) => entries.map(({ session }) => session.record.createdAtMs);
       assert.deepEqual(
         newest(first),
         newest(first).toSorted((a, b) => b - a),
@@ -262,4 +261,8 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
 
 async function sorted(keys: Promise<readonly RegisteredKey[]>): Promise<readonly RegisteredKey[]> {
   return [...(await keys)].sort((a, b) => a.id.localeCompare(b.id));
+}
+
+function newest(entries: readonly PlacedEntry[]): number[] {
+  return entries.map(({ session }) => session.record.createdAtMs);
 }
