@@ -3,7 +3,7 @@ import { isoTime } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import { createWarnings, type Log } from '../core/log.ts';
 import { isObject } from '../core/objects.ts';
-import { type ApiToken, apiTokenHash, isSameHash, type Secret } from '../core/secrets.ts';
+import { type ApiToken, apiTokenHash, isSameTokenHash, type Secret } from '../core/secrets.ts';
 import { type ApiAuditDeps, auditRoutes } from './api-audit.ts';
 import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
@@ -103,8 +103,8 @@ export function createApi(deps: ApiDeps): Api {
     }
     const shown = apiTokenHash(/^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '');
     // All are compared, so that the time does not tell which one it was.
-    const [known] = tokens.filter(({ hash }) => isSameHash(hash, shown));
-    const isShared = token !== undefined && isSameHash(apiTokenHash(token.reveal()), shown);
+    const [known] = tokens.filter(({ hash }) => isSameTokenHash(hash, shown));
+    const isShared = token !== undefined && isSameTokenHash(apiTokenHash(token.reveal()), shown);
     if (known === undefined) {
       if (!isShared) throw new ApiRefusal(401, 'send a token that the gateway knows: Authorization: Bearer …');
       // Several people may use it: the name is what the client says.

@@ -118,7 +118,7 @@ function parseBody(text: string): Readonly<Record<string, unknown>> {
 }
 
 /** Writes the query of a request, from texts and numbers by their names. */
-export function queryOf(wanted: object): string {
+export function queryText(wanted: object): string {
   return new URLSearchParams(Object.entries(wanted)).toString();
 }
 

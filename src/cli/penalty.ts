@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { defined } from '../core/objects.ts';
-import { cell, openApi, queryOf, refusalCode, rowsIn } from './api-client.ts';
+import { cell, openApi, queryText, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
@@ -14,7 +14,7 @@ import {
 } from './options.ts';
 import { listText, table, timeCell } from './output.ts';
 
-interface ListOptions {
+interface PenaltyListOptions {
   readonly config: string;
   readonly format: ListFormat;
   readonly user?: string;
@@ -43,10 +43,10 @@ export function addPenalty(program: Command, environment: CommandEnvironment, en
     .addOption(wholeNumber('--limit <number>', 'show at most so many, up to 1000').default(100))
     .addOption(configOption())
     .addOption(listFormatOption())
-    .action(async ({ config, format, all, ...wanted }: ListOptions) => {
+    .action(async ({ config, format, all, ...wanted }: PenaltyListOptions) => {
       const ask = await openApi(config, environment);
       const query = { ...wanted, ...defined({ without_delay: all === true ? 'true' : undefined }) };
-      const reply = await ask('GET', `/penalties?${queryOf(query)}`);
+      const reply = await ask('GET', `/penalties?${queryText(query)}`);
       const refused = refusalCode(reply, environment.complain);
       if (refused === undefined) {
         const { penalties, next } = reply.body;
@@ -68,7 +68,7 @@ export function addPenalty(program: Command, environment: CommandEnvironment, en
         return end(exitCodes.invalid);
       }
       const ask = await openApi(config, environment);
-      const reply = await ask('DELETE', `/penalties?${queryOf(defined({ user, network }))}`, { reason });
+      const reply = await ask('DELETE', `/penalties?${queryText(defined({ user, network }))}`, { reason });
       const refused = refusalCode(reply, environment.complain);
       if (refused === undefined) {
         const { headings, rows } = penaltyList(reply.body['penalties']);

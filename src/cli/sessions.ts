@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { defined, isObject } from '../core/objects.ts';
 import { sessionKinds } from '../core/session.ts';
-import { type ApiReply, cell, openApi, queryOf, refusalCode, rowsIn } from './api-client.ts';
+import { type ApiReply, cell, openApi, queryText, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
@@ -25,7 +25,7 @@ interface Wanted {
   readonly kind?: string;
 }
 
-interface ListOptions extends Wanted {
+interface SessionListOptions extends Wanted {
   readonly config: string;
   readonly format: ListFormat;
   readonly limit?: number;
@@ -63,13 +63,13 @@ interface SessionCommandParts {
 function addSession(program: Command, parts: SessionCommandParts): void {
   const { environment, finish, end } = parts;
   const session = program.command('session').summary('list and end sessions');
-  withFilters(session.command('list').summary('list the sessions of all nodes, the newest first'))
+  withSessionFilters(session.command('list').summary('list the sessions of all nodes, the newest first'))
     .option('--user <user>', 'of this user')
     .addOption(limitOption())
     .addOption(configOption())
     .addOption(listFormatOption())
-    .action((options: ListOptions) => listSessions(options, parts));
-  withFilters(session.command('end').summary('end one session, or all that match, on all nodes within a second'))
+    .action((options: SessionListOptions) => listSessions(options, parts));
+  withSessionFilters(session.command('end').summary('end one session, or all that match, on all nodes within a second'))
     .argument('[session]', 'the id from `postern session list`')
     .option('--user <user>', 'of this user')
     .addOption(reasonOption())
@@ -80,7 +80,7 @@ function addSession(program: Command, parts: SessionCommandParts): void {
         return end(exitCodes.invalid);
       }
       const ask = await openApi(config, environment);
-      const which = id === undefined ? `?${queryOf(wanted)}` : `/${encodeURIComponent(id)}`;
+      const which = id === undefined ? `?${queryText(wanted)}` : `/${encodeURIComponent(id)}`;
       const reply = await ask('DELETE', `/sessions${which}`, { reason });
       const { ended, users } = reply.body;
       finish(reply, () =>
@@ -97,12 +97,12 @@ function addSession(program: Command, parts: SessionCommandParts): void {
 function addWho(program: Command, parts: SessionCommandParts): void {
   const { environment, finish } = parts;
   const who = program.command('who').summary('show who is signed in, or the backend and sessions of one user');
-  withFilters(who)
+  withSessionFilters(who)
     .argument('[user]', 'a user name, as typed at sign-in; everybody without one')
     .addOption(limitOption())
     .addOption(configOption())
     .addOption(listFormatOption())
-    .action(async (user: string | undefined, options: ListOptions) => {
+    .action(async (user: string | undefined, options: SessionListOptions) => {
       const { config, format, limit, ...wanted } = options;
       if (user === undefined) return listSessions(options, parts);
       if (limit !== undefined || Object.keys(wanted).length > 0) return listSessions({ ...options, user }, parts);
@@ -118,7 +118,7 @@ function addWho(program: Command, parts: SessionCommandParts): void {
 }
 
 /** The options that select sessions, but for the user. */
-function withFilters(command: Command): Command {
+function withSessionFilters(command: Command): Command {
   return command
     .option('--backend <name>', 'on this backend')
     .option('--host <name>', 'on this host')
@@ -140,17 +140,17 @@ const pageLimit = 1000;
  * all sessions of a large site.
  */
 async function listSessions(
-  { config, format, limit: asked, ...wanted }: ListOptions,
+  { config, format, limit: asked, ...wanted }: SessionListOptions,
   { environment, end }: SessionCommandParts,
 ): Promise<void> {
   const limit = asked ?? (format === 'csv' ? Number.POSITIVE_INFINITY : pageLimit);
   const ask = await openApi(config, environment);
-  const sessions: SessionRow[] = [];
+  const sessions: ShownSession[] = [];
   let count = 0;
   let cursor: string | undefined;
   do {
     const page = { ...wanted, limit: Math.min(limit - count, pageLimit), ...defined({ cursor }) };
-    const reply = await ask('GET', `/sessions?${queryOf(page)}`);
+    const reply = await ask('GET', `/sessions?${queryText(page)}`);
     const refused = refusalCode(reply, environment.complain);
     if (refused !== undefined) return end(refused);
     const rows = rowsIn(reply.body['sessions']);
@@ -197,9 +197,9 @@ function addKick(program: Command, { environment, finish }: SessionCommandParts)
   withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'alice must sign in again']]);
 }
 
-type SessionRow = Readonly<Record<string, unknown>>;
+type ShownSession = Readonly<Record<string, unknown>>;
 
-function sessionList(sessions: readonly SessionRow[]) {
+function sessionList(sessions: readonly ShownSession[]) {
   const rows = sessions.map((session): readonly Cell[] => {
     const {
       id,
@@ -217,7 +217,7 @@ function sessionList(sessions: readonly SessionRow[]) {
       { shown: cell(short), value: cell(id) },
       cell(user),
       {
-        shown: kindOf(session),
+        shown: kindShown(session),
         value: kind === 'opened' ? `${cell(kind)} by ${cell(session['opened_by'])}` : cell(kind),
       },
       cell(host),
@@ -235,7 +235,7 @@ function sessionList(sessions: readonly SessionRow[]) {
 }
 
 /** What a session is: `opened by sam@example.org until 15:04` is a mailbox that staff opened. */
-function kindOf({ kind, opened_by: actor, until }: SessionRow): string {
+function kindShown({ kind, opened_by: actor, until }: ShownSession): string {
   return kind === 'opened' ? `opened by ${cell(actor)} until ${minuteOf(until)}` : cell(kind);
 }
 
@@ -244,7 +244,7 @@ function minuteOf(time: unknown): string {
   return cell(time).slice(11, 16);
 }
 
-function describeUser(body: SessionRow, format: ListFormat, environment: CommandEnvironment): string {
+function describeUser(body: ShownSession, format: ListFormat, environment: CommandEnvironment): string {
   const { user, backend, overridden, move } = body;
   const list = sessionList(rowsIn(body['sessions']));
   if (format !== 'table') return listText({ ...list, body }, format, environment);

@@ -194,7 +194,7 @@ export function makeApiToken(randomBytes: (size: number) => Buffer = systemRando
 }
 
 /** Whether two hashes are the same. The time that it takes says nothing of where they differ. */
-export function isSameHash(one: string, other: string): boolean {
+export function isSameTokenHash(one: string, other: string): boolean {
   const [left, right] = [Buffer.from(one), Buffer.from(other)];
   return left.length === right.length && timingSafeEqual(left, right);
 }

@@ -67,7 +67,7 @@ export function createSessionsPage({ ownSessions, tellsOfOpened = false, live, t
     const rows = listed.toReversed().map(({ key, record, lastUseMs }) => ({
       key,
       isThis: key === session.key,
-      device: nameOf(record, locale, time),
+      device: sessionName(record, locale, time),
       place: record.clientAddress,
       since: time(record.createdAtMs),
       lastUse: time(Math.max(lastUseMs, record.createdAtMs)),
@@ -107,7 +107,7 @@ export function createSessionsPage({ ownSessions, tellsOfOpened = false, live, t
 }
 
 /** What a session is to its user: a device, the support console, or the mailbox in the hands of support. */
-function nameOf(record: SessionRecord, locale: Locale, time: (ms: number) => string): string {
+function sessionName(record: SessionRecord, locale: Locale, time: (ms: number) => string): string {
   const { impersonation, absoluteEndMs, userAgent } = record;
   if (impersonation !== undefined) {
     return locale.text('sessions.opened', { actor: impersonation.actor, until: time(absoluteEndMs) });

@@ -13,8 +13,8 @@ import {
 } from './penalty-relief.ts';
 
 const kinds: readonly PenaltyKind[] = ['user-network', 'user', 'network'];
-const purpose = 'penalty name';
-const pageSize = 500;
+const namePurpose = 'penalty name';
+const namesAtOnce = 500;
 // The braces are the hash tag: both keys lie in one slot of a Cluster.
 const keys = ['ps:p:{names}:at', 'ps:p:{names}:sealed'];
 
@@ -22,7 +22,7 @@ const keys = ['ps:p:{names}:at', 'ps:p:{names}:sealed'];
  * KEYS: members by the time of their last refusal, and their sealed names. ARGV: now, the oldest time to keep, the number
  * to keep, the lifetime, then members and names.
  */
-const noteScript = `
+const noteNamesScript = `
 local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[2], 'LIMIT', 0, 100)
 for _, member in ipairs(gone) do redis.call('ZREM', KEYS[1], member) redis.call('HDEL', KEYS[2], member) end
 for at = 5, #ARGV, 2 do
@@ -36,7 +36,7 @@ redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return 1`;
 
 /** KEYS as above. ARGV: ranks, counted from the end. Returns member, time, sealed name, and so on. */
-const readScript = `
+const readNamesScript = `
 local found = redis.call('ZRANGE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCORES')
 local page = {}
 for at = 1, #found, 2 do
@@ -56,17 +56,17 @@ export function createRedisPenaltyNames(run: RunScript, serverKeys: () => Vouchi
       const { promoted } = serverKeys();
       const nowMs = clock.nowMs();
       const members = noted.flatMap(({ kind, hash, user, network }) => {
-        const sealed = sealText(promoted.subkey(purpose), JSON.stringify({ user, network }), [kind, hash]);
+        const sealed = sealText(promoted.subkey(namePurpose), JSON.stringify({ user, network }), [kind, hash]);
         return [`${kind}:${hash}`, `${promoted.id}.${sealed}`];
       });
       const bounds = [nowMs, nowMs - penaltyNamesKeptMs, penaltyNamesKept, penaltyNamesKeptMs].map(String);
-      await run(noteScript, keys, [...bounds, ...members]);
+      await run(noteNamesScript, keys, [...bounds, ...members]);
     },
     async all() {
       const found = new Map<string, StoredPenaltyName>();
       const oldestMs = clock.nowMs() - penaltyNamesKeptMs;
-      for (let from = 0; from < penaltyNamesKept; from += pageSize) {
-        const page = await run(readScript, keys, [String(-from - pageSize), String(-from - 1)]);
+      for (let from = 0; from < penaltyNamesKept; from += namesAtOnce) {
+        const page = await run(readNamesScript, keys, [String(-from - namesAtOnce), String(-from - 1)]);
         if (!Array.isArray(page) || page.length === 0) break;
         for (let at = 0; at < page.length; at += 3) {
           const [member, atMs, sealed] = page.slice(at, at + 3).map(String);
@@ -74,7 +74,7 @@ export function createRedisPenaltyNames(run: RunScript, serverKeys: () => Vouchi
           // A refusal meanwhile moves others down: they come twice.
           if (stored !== undefined && stored.atMs >= oldestMs) found.set(member ?? '', stored);
         }
-        if (page.length < pageSize * 3) break;
+        if (page.length < namesAtOnce * 3) break;
       }
       return [...found.values()];
     },
@@ -84,8 +84,8 @@ export function createRedisPenaltyNames(run: RunScript, serverKeys: () => Vouchi
 /** Tries the scripts. Rejects if the server refuses them. */
 export async function probePenaltyNames(run: RunScript): Promise<void> {
   const probe = ['ps:p:{probe}:at', 'ps:p:{probe}:sealed'];
-  await run(noteScript, probe, ['0', '0', '0', '1', 'probe', '']);
-  await run(readScript, probe, ['-1', '-1']);
+  await run(noteNamesScript, probe, ['0', '0', '0', '1', 'probe', '']);
+  await run(readNamesScript, probe, ['-1', '-1']);
 }
 
 /** An entry of which nobody can say whom it is of keeps its place in the list, without a name. */
@@ -95,7 +95,7 @@ function openName(ring: VouchingKeys, member: string, atMs: number, text: string
   if (kind === undefined || !/^[\w-]{22}$/.test(hash) || !Number.isSafeInteger(atMs)) return undefined;
   const [, keyId = '', sealed = ''] = /^([0-9a-f]{8})\.(.*)$/s.exec(text) ?? [];
   const key = ring.find(keyId);
-  const opened = key === undefined ? undefined : openSealedText(key.subkey(purpose), sealed, [kind, hash]);
+  const opened = key === undefined ? undefined : openSealedText(key.subkey(namePurpose), sealed, [kind, hash]);
   const named = parseJson(opened ?? '');
   const { user, network } = isObject(named) ? named : {};
   return {

@@ -6,7 +6,15 @@ import type { Log } from '../core/log.ts';
 import { defined } from '../core/objects.ts';
 import { Secret } from '../core/secrets.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
-import { type Enrolment, type Factor, hashOfCode, isSameHash, makeCode, noEnrolment, type Vault } from './enrolment.ts';
+import {
+  type Enrolment,
+  type Factor,
+  hashOfCode,
+  isSameTokenHash,
+  makeCode,
+  noEnrolment,
+  type Vault,
+} from './enrolment.ts';
 
 interface SecondFactorsDeps {
   readonly enrolments: ReplicatedTable<Enrolment>;
@@ -127,7 +135,7 @@ class TotpFactors implements SecondFactors {
       this.#judged(before, () => {
         const { invitation, ...rest } = before;
         const counts = invitation !== undefined && this.#deps.clock.nowMs() < invitation.untilMs;
-        if (!counts || !isSameHash(invitation.hash, hashOfCode(user, code))) return 'wrong';
+        if (!counts || !isSameTokenHash(invitation.hash, hashOfCode(user, code))) return 'wrong';
         const offer = { sealedKey, session, untilMs: this.#deps.clock.nowMs() + offerMs };
         return { after: { ...rest, offer }, outcome: { kind: 'right' } };
       }),
@@ -263,7 +271,7 @@ function notOlder(before: Enrolment, known: Enrolment | undefined): Enrolment {
 
 function checkRecovery(before: Enrolment, factor: Factor, user: string, code: string) {
   const hash = hashOfCode(user, code);
-  const recovery = factor.recovery.filter((one) => !isSameHash(one, hash));
+  const recovery = factor.recovery.filter((one) => !isSameTokenHash(one, hash));
   if (recovery.length === factor.recovery.length) return 'wrong';
   const after = { ...before, factor: { ...factor, recovery } };
   return { after, outcome: { kind: 'right', by: 'recovery', recoveryLeft: recovery.length } } as const;
