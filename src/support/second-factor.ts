@@ -10,7 +10,7 @@ import {
   type Enrolment,
   type Factor,
   hashOfCode,
-  isSameTokenHash,
+  isSameHash,
   makeCode,
   noEnrolment,
   type Vault,
@@ -135,7 +135,7 @@ class TotpFactors implements SecondFactors {
       this.#judged(before, () => {
         const { invitation, ...rest } = before;
         const counts = invitation !== undefined && this.#deps.clock.nowMs() < invitation.untilMs;
-        if (!counts || !isSameTokenHash(invitation.hash, hashOfCode(user, code))) return 'wrong';
+        if (!counts || !isSameHash(invitation.hash, hashOfCode(user, code))) return 'wrong';
         const offer = { sealedKey, session, untilMs: this.#deps.clock.nowMs() + offerMs };
         return { after: { ...rest, offer }, outcome: { kind: 'right' } };
       }),
@@ -271,7 +271,7 @@ function notOlder(before: Enrolment, known: Enrolment | undefined): Enrolment {
 
 function checkRecovery(before: Enrolment, factor: Factor, user: string, code: string) {
   const hash = hashOfCode(user, code);
-  const recovery = factor.recovery.filter((one) => !isSameTokenHash(one, hash));
+  const recovery = factor.recovery.filter((one) => !isSameHash(one, hash));
   if (recovery.length === factor.recovery.length) return 'wrong';
   const after = { ...before, factor: { ...factor, recovery } };
   return { after, outcome: { kind: 'right', by: 'recovery', recoveryLeft: recovery.length } } as const;
