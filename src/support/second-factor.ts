@@ -6,15 +6,7 @@ import type { Log } from '../core/log.ts';
 import { defined } from '../core/objects.ts';
 import { Secret } from '../core/secrets.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
-import {
-  type Enrolment,
-  type Factor,
-  hashOfCode,
-  isSameHash,
-  makeCode,
-  noEnrolment,
-  type Vault,
-} from './enrolment.ts';
+import { type Enrolment, type Factor, hashOfCode, isSameHash, makeCode, noEnrolment, type Vault } from './enrolment.ts';
 
 interface SecondFactorsDeps {
   readonly enrolments: ReplicatedTable<Enrolment>;
