@@ -106,7 +106,7 @@ const forms: readonly Form[] = [
     open: async (page) => {
       await page.goto('/?_task=addressbook');
       await page.locator('#directorylist li.addressbook').first().waitFor();
-      await page.waitForFunction('rcmail.commands["group-create"]');
+      await page.waitForFunction('rcmail.commands["group-create"] && !rcmail.busy');
       await page.evaluate('rcmail.command("group-create")');
       return page;
     },
@@ -122,7 +122,7 @@ const forms: readonly Form[] = [
     open: async (page) => {
       await page.goto('/?_task=addressbook');
       await page.locator('#directorylist li.addressbook').first().waitFor();
-      await page.waitForFunction('rcmail.commands["import"]');
+      await page.waitForFunction('rcmail.commands["import"] && !rcmail.busy');
       await page.evaluate('rcmail.command("import")');
       const form = page.frameLocator('.ui-dialog iframe');
       await form.locator('input[type=file]').waitFor();
