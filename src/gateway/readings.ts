@@ -100,14 +100,14 @@ export function nodeReadings({ holder, node, redis, state, serving, isReloadGood
         yield* onlyOne('state', states, stateOfBackend(backend, holder.config, cluster), { backend: backend.name });
     },
     *postern_host_state() {
-      for (const [backend, host] of hostsOf(holder.config)) {
+      for (const [backend, host] of backendHosts(holder.config)) {
         const hostState = cluster.placement.hostState(backend, host);
         yield [{ backend: backend.name, host: host.name }, states.indexOf(hostState)];
       }
     },
     *postern_host_up() {
       const reports = cluster.health.reports();
-      for (const [{ name: backend }, { name: host }] of hostsOf(holder.config)) {
+      for (const [{ name: backend }, { name: host }] of backendHosts(holder.config)) {
         const report = reports.get(host);
         for (const service of services) yield [{ backend, host, service }, Number(report?.[service].up ?? true)];
       }
@@ -178,7 +178,7 @@ function inSeconds(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : ms / 1000;
 }
 
-function* hostsOf({ backends }: Config) {
+function* backendHosts({ backends }: Config) {
   for (const backend of backends.values()) for (const host of backend.hosts) yield [backend, host] as const;
 }
 

@@ -15,10 +15,10 @@ import { type MetricName, metricTable } from './metric-table.ts';
 export type Labels = Readonly<Record<string, string>>;
 
 /** A value that is read at a scrape: one, one for each of some labels, or none. */
-export type Reading = number | undefined | Iterable<readonly [Labels, number]>;
+export type ScrapedValue = number | undefined | Iterable<readonly [Labels, number]>;
 
 /** Reads the present values of metrics, so that the hot path need not update them. One that rejects is left out. */
-export type Readings = Readonly<Partial<Record<MetricName, () => Reading | Promise<Reading>>>>;
+export type Readings = Readonly<Partial<Record<MetricName, () => ScrapedValue | Promise<ScrapedValue>>>>;
 
 /** The options of a metric of the library, by the table. */
 export function configOf(name: MetricName) {
@@ -40,7 +40,10 @@ export function beginAt0(metric: Counter<string> | Histogram<string>, labels: La
 }
 
 /** A metric that is filled at each scrape. */
-export function readMetric(name: MetricName, read: () => Reading | Promise<Reading>): Counter<string> | Gauge<string> {
+export function readMetric(
+  name: MetricName,
+  read: () => ScrapedValue | Promise<ScrapedValue>,
+): Counter<string> | Gauge<string> {
   const registers: Registry[] = [];
   const values = async (): Promise<readonly (readonly [Labels, number])[]> => {
     const reading = await Promise.resolve()

@@ -63,4 +63,4 @@ export const processMetrics = {
 } as const;
 
 /** A list of values, for the page. */
-export const either = (values: readonly string[]): string => values.map((value) => `\`${value}\``).join(', ');
+export const anyOf = (values: readonly string[]): string => values.map((value) => `\`${value}\``).join(', ');

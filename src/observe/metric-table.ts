@@ -1,6 +1,6 @@
 import {
   clientCheckResults,
-  either,
+  anyOf,
   loginPhases,
   loginResults,
   type MetricRow,
@@ -13,12 +13,12 @@ import {
 } from './metric-labels.ts';
 
 const backend = 'name of a backend';
-const host = 'name of a host';
-const read = 'read at each scrape';
+const ofHost = 'name of a host';
+const atScrape = 'read at each scrape';
 /** 1 for yes, 0 for no. */
-const yesOrNo = { type: 'gauge', unit: '1 or 0' } as const;
-const heldNow = { type: 'gauge', unit: 'sessions', moves: read } as const;
-const waitingNow = { type: 'gauge', unit: 'sign-ins', moves: read } as const;
+const flag = { type: 'gauge', unit: '1 or 0' } as const;
+const heldNow = { type: 'gauge', unit: 'sessions', moves: atScrape } as const;
+const waitingNow = { type: 'gauge', unit: 'sign-ins', moves: atScrape } as const;
 const perLogin = 'each `login` line of the log';
 
 /**
@@ -42,7 +42,7 @@ export const metricTable = {
     moves: '`config-reloaded`',
   },
   postern_config_last_reload_successful: {
-    ...yesOrNo,
+    ...flag,
     help: '1 if the last reload, or the start, took the configuration over; 0 if it was refused and the old one stays.',
     moves: '`config-reloaded`, `config-refused`, `config-not-read`, `config-partly-active`',
   },
@@ -53,55 +53,55 @@ export const metricTable = {
     moves: '`config-reloaded`',
   },
   postern_node_state: {
-    ...yesOrNo,
+    ...flag,
     help: '1 for what load balancers are told of this node: up, drain (it takes nothing new), or down.',
-    labels: { state: either(['up', 'drain', 'down']) },
+    labels: { state: anyOf(['up', 'drain', 'down']) },
     moves: '`ready`, `draining`, `postern node drain` and `ready`',
   },
   postern_workers: {
     type: 'gauge',
     help: 'Processes that serve users: as many as configured, and as many as live.',
     unit: 'processes',
-    labels: { state: either(['configured', 'serving']) },
+    labels: { state: anyOf(['configured', 'serving']) },
     moves: '`worker-ready`, `worker-exited`',
   },
   postern_clock_offset_seconds: {
     type: 'gauge',
     help: 'How far the clock of this node is ahead of that of Redis; absent with the embedded store.',
     unit: 'seconds',
-    moves: read,
+    moves: atScrape,
   },
   postern_backend_state: {
-    ...yesOrNo,
+    ...flag,
     help: '1 for the state of a backend, by operators and checks; a pool is as well off as its best host.',
-    labels: { backend, state: either(states) },
+    labels: { backend, state: anyOf(states) },
     moves: '`host-down`, `host-up`, `failover`, `postern backend`',
   },
   postern_host_state: {
     type: 'gauge',
     help: 'State of a host, by operators and checks: 0 READY, 1 DRAIN, 2 MAINT, 3 DOWN.',
     unit: '0 to 3',
-    labels: { backend, host },
+    labels: { backend, host: ofHost },
     moves: '`host-down`, `host-up`, `postern backend`',
   },
   postern_host_up: {
-    ...yesOrNo,
+    ...flag,
     help: '1 while the checks and real requests find a service of a host up, else 0. Operators do not change it.',
-    labels: { backend, host, service: either(services) },
+    labels: { backend, host: ofHost, service: anyOf(services) },
     moves: '`host-down`, `host-up`',
   },
   postern_active_host: {
     type: 'gauge',
     help: '1 for the host that serves a backend. It moves to another label at a failover. All hosts of a pool serve: it has none.',
     unit: '1',
-    labels: { backend, host },
+    labels: { backend, host: ofHost },
     moves: '`failover`, `postern backend failover`',
   },
   postern_checks_total: {
     type: 'counter',
     help: 'Checks of hosts, by result.',
     unit: 'checks',
-    labels: { backend, service: either(services), result: either(['ok', 'failed']) },
+    labels: { backend, service: anyOf(services), result: anyOf(['ok', 'failed']) },
     moves: 'each check',
   },
   postern_failovers_total: {
@@ -122,8 +122,8 @@ export const metricTable = {
     type: 'gauge',
     help: 'Requests in flight to a host, each on a connection (busy), and requests that wait for one (waiting).',
     unit: 'requests',
-    labels: { backend, host, state: either(['busy', 'waiting']) },
-    moves: read,
+    labels: { backend, host: ofHost, state: anyOf(['busy', 'waiting']) },
+    moves: atScrape,
   },
   postern_backend_refusals_total: {
     type: 'counter',
@@ -144,7 +144,7 @@ export const metricTable = {
     type: 'counter',
     help: 'Proxied requests by the class of their status; aborted: the client left before there was one.',
     unit: 'requests',
-    labels: { backend, class: either(requestClasses) },
+    labels: { backend, class: anyOf(requestClasses) },
     moves: 'each proxied request, at its end',
   },
   postern_upgrades_open: {
@@ -152,14 +152,14 @@ export const metricTable = {
     help: 'Open WebSockets and other upgraded connections.',
     unit: 'connections',
     labels: { backend },
-    moves: read,
+    moves: atScrape,
   },
   postern_logins_total: {
     type: 'counter',
     help: 'Sign-ins by result, backend and webmail driver; the last two are empty if the user’s backend is unknown.',
     unit: 'sign-ins',
     labels: {
-      result: `${either(loginResults)}. \`refused\` holds \`expired\`, \`contact-admin\` and \`insecure\`; \`authenticated\`, \`malformed\` and \`failed\` have no backend`,
+      result: `${anyOf(loginResults)}. \`refused\` holds \`expired\`, \`contact-admin\` and \`insecure\`; \`authenticated\`, \`malformed\` and \`failed\` have no backend`,
       backend,
       webmail: 'name of a webmail driver',
     },
@@ -169,7 +169,7 @@ export const metricTable = {
     type: 'histogram',
     help: 'Duration of each phase of a sign-in.',
     unit: 'seconds',
-    labels: { phase: either(loginPhases) },
+    labels: { phase: anyOf(loginPhases) },
     moves: perLogin,
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
   },
@@ -177,7 +177,7 @@ export const metricTable = {
     type: 'counter',
     help: 'Time that sign-ins spent at the mail server and at the webmail of a backend.',
     unit: 'seconds',
-    labels: { backend, phase: either(['imap', 'webmail']) },
+    labels: { backend, phase: anyOf(['imap', 'webmail']) },
     moves: perLogin,
   },
   postern_logins_in_progress: {
@@ -188,21 +188,21 @@ export const metricTable = {
     type: 'counter',
     help: 'Passwords of DAV, ActiveSync and other Basic clients that were checked; remembered ones are not.',
     unit: 'checks',
-    labels: { result: either(clientCheckResults), backend: `${backend}, empty if the user’s is unknown` },
+    labels: { result: anyOf(clientCheckResults), backend: `${backend}, empty if the user’s is unknown` },
     moves: 'each `basic-login` line of the log',
   },
   postern_silent_sign_ins_total: {
     type: 'counter',
     help: 'Silent sign-ins after lost webmail sessions.',
     unit: 'sign-ins',
-    labels: { backend, result: either(silentResults) },
+    labels: { backend, result: anyOf(silentResults) },
     moves: 'each silent sign-in',
   },
   postern_penalties: {
     type: 'gauge',
     help: 'Penalties in force in the whole cluster, by whom they delay; counted at most every 30 s, and to 1000 at most.',
     unit: 'penalties',
-    labels: { kind: either(['user-network', 'user', 'network']) },
+    labels: { kind: anyOf(['user-network', 'user', 'network']) },
     moves: 'each wrong password, and `postern penalty lift`',
   },
   postern_penalties_waiting: {
@@ -239,31 +239,31 @@ export const metricTable = {
     type: 'counter',
     help: 'Lookups in cached sources of the directory: hit, miss (the source was asked), or stale (it did not answer; an old answer was used).',
     unit: 'lookups',
-    labels: { source: 'place and type of a source, as `1 ldap`', result: either(['hit', 'miss', 'stale']) },
+    labels: { source: 'place and type of a source, as `1 ldap`', result: anyOf(['hit', 'miss', 'stale']) },
     moves: 'each lookup; from 0 again at `config-reloaded`',
   },
   postern_directory_service_total: {
     type: 'counter',
     help: 'Lookups by other proxies that the directory service answered.',
     unit: 'lookups',
-    labels: { protocol: either(routeProtocols), result: either(routeResults) },
+    labels: { protocol: anyOf(routeProtocols), result: anyOf(routeResults) },
     moves: 'each answer',
   },
   postern_moves: {
     type: 'gauge',
     help: 'Users who are being moved, or were, by the phase of the move, in the whole cluster.',
     unit: 'users',
-    labels: { phase: either(['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped']) },
+    labels: { phase: anyOf(['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped']) },
     moves: '`move`',
   },
   postern_opened_mailboxes: {
     type: 'gauge',
     help: 'Mailboxes that staff have open, in the whole cluster.',
     unit: 'mailboxes',
-    moves: read,
+    moves: atScrape,
   },
   postern_audit_writable: {
-    ...yesOrNo,
+    ...flag,
     help: '1 if the last line of the audit was written, its file can be opened and its disk has room, else 0.',
     moves: '`audit-unavailable`, `audit-line-not-written`, and read at each scrape',
     merge: 'min',
@@ -282,7 +282,7 @@ export const metricTable = {
     moves: '`certificate-in-use`, `certificate-expired`',
   },
   postern_store_up: {
-    ...yesOrNo,
+    ...flag,
     help: '1 while the session store answers, else 0.',
     moves: 'each command to the store',
     merge: 'min',
@@ -291,30 +291,30 @@ export const metricTable = {
     type: 'histogram',
     help: 'Round trips to Redis for sessions.',
     unit: 'seconds',
-    labels: { outcome: either(['ok', 'failed']) },
+    labels: { outcome: anyOf(['ok', 'failed']) },
     moves: 'each command to Redis',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5],
   },
   postern_state_store_up: {
-    ...yesOrNo,
+    ...flag,
     help: '1 while states, moves and overrides of other nodes can be read, else 0: then the last known ones stay in force.',
     moves: '`state-store-down`, `state-store-up`',
     merge: 'min',
   },
   postern_redis_connected: {
-    ...yesOrNo,
+    ...flag,
     help: '1 while the connection to the Redis of the sessions stands, else 0; absent with the embedded store.',
     moves: '`redis-down`, `redis-up`',
     merge: 'min',
   },
   postern_redis_role: {
-    ...yesOrNo,
+    ...flag,
     help: '1 for the role of the Redis of the sessions: master, replica, or unknown (it is away); absent with the embedded store.',
-    labels: { role: either(['master', 'replica', 'unknown']) },
-    moves: read,
+    labels: { role: anyOf(['master', 'replica', 'unknown']) },
+    moves: atScrape,
   },
   postern_invalidations_followed: {
-    ...yesOrNo,
+    ...flag,
     help: '1 while Redis pushes changes of sessions to this node; 0 while it may miss some and must ask before each use.',
     moves: '`redis-down`, `redis-untracked`',
     merge: 'min',
@@ -323,7 +323,7 @@ export const metricTable = {
     type: 'gauge',
     help: 'Time from a change in Redis until this node heard of it, tried at this scrape; absent if it did not within 0.5 s.',
     unit: 'seconds',
-    moves: read,
+    moves: atScrape,
     merge: 'max',
   },
   postern_alarms_total: {

@@ -112,7 +112,7 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
       await renew();
     },
     expiries: () =>
-      identities.map(({ file, leaf }) => ({ file, name: nameOf(leaf), validToMs: Date.parse(leaf.validTo) })),
+      identities.map(({ file, leaf }) => ({ file, name: firstNameIn(leaf), validToMs: Date.parse(leaf.validTo) })),
     notice(error, connection) {
       const code = 'code' in error ? error.code : undefined;
       if (code !== 'ERR_SSL_HTTP_REQUEST' && code !== 'ERR_SSL_WRONG_VERSION_NUMBER') return;
@@ -124,7 +124,7 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
 }
 
 /** The first name of a certificate. */
-function nameOf({ subjectAltName, subject }: X509Certificate): string {
+function firstNameIn({ subjectAltName, subject }: X509Certificate): string {
   const named = /(?:DNS|IP Address):([^,]+)/.exec(subjectAltName ?? '') ?? /^CN=(.*)$/m.exec(subject);
   return named?.[1] ?? '';
 }
