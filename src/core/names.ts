@@ -210,3 +210,43 @@ export interface RequestIds {
 export function requestIdsOf({ requestId }: { readonly requestId: string }): RequestIds {
   return { requestId, reference: newReference(() => createHash('sha256').update(requestId).digest()) };
 }
+
+/** Characters of a short session id. */
+export const shortSessionIdChars = 8;
+
+/**
+ * The short form of a session's name, which log, lists and console show: the beginning of its keyed hash, without
+ * hyphens that a command would take for an option.
+ */
+export function shortSessionId(key: RecordKey): string {
+  return key.replace(/^-+/, '').slice(0, shortSessionIdChars);
+}
+
+/** The part of a session's record that its lines in the log tell of. */
+interface LoggedRecord {
+  readonly user: CanonicalUser;
+  readonly backend: BackendName;
+  readonly host: string;
+  readonly clientAddress: string;
+  readonly staff?: { readonly step: string };
+  readonly impersonation?: { readonly actor: CanonicalUser };
+}
+
+/**
+ * Who has a session, and from where, as its lines in the log say. Undefined for staff before their second factor: they
+ * are not signed in.
+ */
+export function sessionFacts(key: RecordKey, record: LoggedRecord) {
+  if (record.staff?.step === 'password') return undefined;
+  const { user, clientAddress: client, impersonation, backend, host } = record;
+  const actor = impersonation === undefined ? {} : { actor: impersonation.actor };
+  return {
+    session: shortSessionId(key),
+    user,
+    kind: impersonation !== undefined ? 'opened' : record.staff === undefined ? 'user' : 'console',
+    ...actor,
+    client,
+    backend,
+    host,
+  };
+}

@@ -1,6 +1,6 @@
 import type { CookieJar } from './cookie-jar.ts';
 import type { Client } from './identity.ts';
-import type { BackendName, CanonicalUser, RecordKey, UserKey } from './names.ts';
+import { type BackendName, type CanonicalUser, type RecordKey, shortSessionIdChars, type UserKey } from './names.ts';
 import type { Secret } from './secrets.ts';
 
 /**
@@ -32,27 +32,6 @@ export type SessionKind = (typeof sessionKinds)[number];
 export function sessionKind({ staff, impersonation }: SessionRecord): SessionKind {
   if (impersonation !== undefined) return 'opened';
   return staff === undefined ? 'user' : 'console';
-}
-
-const shortSessionIdChars = 8;
-
-/**
- * The short form of a session's name, which log, lists and console show: the beginning of its keyed hash, without
- * hyphens that a command would take for an option.
- */
-export function shortSessionId(key: RecordKey): string {
-  return key.replace(/^-+/, '').slice(0, shortSessionIdChars);
-}
-
-/**
- * Who has a session, and from where, as its lines in the log say. Undefined for staff before their second factor: they
- * are not signed in.
- */
-export function sessionFacts(key: RecordKey, record: SessionRecord) {
-  if (record.staff?.step === 'password') return undefined;
-  const { user, clientAddress: client, impersonation, backend, host } = record;
-  const actor = impersonation === undefined ? {} : { actor: impersonation.actor };
-  return { session: shortSessionId(key), user, kind: sessionKind(record), ...actor, client, backend, host };
 }
 
 /** The short names of sessions in a list: as `shortSessionId`, and longer where two would be the same. */

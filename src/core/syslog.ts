@@ -22,7 +22,7 @@ export interface SyslogSenderOptions extends SyslogServer {
 }
 
 /** Hears what happens to the messages. `syslog`: host and port of the server. */
-export interface SyslogTrouble {
+interface SyslogTrouble {
   /** The server cannot be reached. Called once until it is. */
   waits(syslog: string, error: Error): void;
   /** The queue is full, and messages are dropped. Called for the first one. */

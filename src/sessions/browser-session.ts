@@ -4,15 +4,8 @@ import expressSession from 'express-session';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { CanonicalUser, RecordKey } from '../core/names.ts';
-import {
-  type EndReason,
-  type NewSession,
-  sessionFacts,
-  type SessionGate,
-  type SessionRecord,
-  type SessionStore,
-} from '../core/session.ts';
+import { type CanonicalUser, type RecordKey, sessionFacts } from '../core/names.ts';
+import type { EndReason, NewSession, SessionGate, SessionRecord, SessionStore } from '../core/session.ts';
 import {
   makeSessionId,
   parseSessionId,

@@ -3,16 +3,15 @@ import { type Clock, isRecent } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { BackendName, RecordKey } from '../core/names.ts';
-import {
-  type EndReason,
-  type LiveSession,
-  type SessionRecord,
-  type SessionRoute,
-  type SessionStore,
-  shortSessionId,
-  type StoredLookup,
-  type StoreEvent,
+import { type BackendName, type RecordKey, shortSessionId } from '../core/names.ts';
+import type {
+  EndReason,
+  LiveSession,
+  SessionRecord,
+  SessionRoute,
+  SessionStore,
+  StoredLookup,
+  StoreEvent,
 } from '../core/session.ts';
 import { CachedSession, CachedSessions, type SessionKeeper } from './cached-session.ts';
 import type { SessionCookie } from './cookie.ts';

@@ -2,16 +2,9 @@ import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { RecordKey } from '../core/names.ts';
+import { type RecordKey, sessionFacts } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
-import {
-  type DestroyedSession,
-  type EndReason,
-  sessionFacts,
-  type SessionStore,
-  type SessionUse,
-  type StoredLookup,
-} from '../core/session.ts';
+import type { DestroyedSession, EndReason, SessionStore, SessionUse, StoredLookup } from '../core/session.ts';
 import type { CachedSession } from './cached-session.ts';
 
 const useWriteIntervalMs = 60_000;

@@ -2,14 +2,15 @@ import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { type Clock, isRecent } from '../core/clock.ts';
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
-import { type BackendName, type CanonicalUser, canonicalUser, type RecordKey, type UserKey } from '../core/names.ts';
 import {
-  type EndReason,
+  type BackendName,
+  type CanonicalUser,
+  canonicalUser,
+  type RecordKey,
   sessionFacts,
-  type SessionRecord,
-  type SessionStore,
-  type StaffProof,
-} from '../core/session.ts';
+  type UserKey,
+} from '../core/names.ts';
+import type { EndReason, SessionRecord, SessionStore, StaffProof } from '../core/session.ts';
 
 interface StaffSessionsDeps {
   readonly store: Pick<SessionStore, 'create' | 'rewrite' | 'read' | 'noteUse'>;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isRecordKey, type RecordKey } from '../../src/core/names.ts';
-import { isSessionMeant, shortSessionId, shortSessionIds } from '../../src/core/session.ts';
+import { isRecordKey, type RecordKey, shortSessionId } from '../../src/core/names.ts';
+import { isSessionMeant, shortSessionIds } from '../../src/core/session.ts';
 
 function keyOf(beginning: string): RecordKey {
   const text = beginning.padEnd(43, 'a');

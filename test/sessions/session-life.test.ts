@@ -1,9 +1,10 @@
+import { shortSessionId } from '../../src/core/names.ts';
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { Log } from '../../src/core/log.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { type LiveSession, shortSessionId } from '../../src/core/session.ts';
+import type { LiveSession } from '../../src/core/session.ts';
 import { type EmbeddedNode, type RunningNode, startEmbeddedNode } from './running-node.fixture.ts';
 import { alice, storeWith } from './samples.fixture.ts';
 

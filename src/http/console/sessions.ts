@@ -1,6 +1,6 @@
-import { isRecordKey, type RecordKey } from '../../core/names.ts';
+import { isRecordKey, type RecordKey, shortSessionId } from '../../core/names.ts';
 import { defined } from '../../core/objects.ts';
-import { type ListedSession, sessionKind, shortSessionId } from '../../core/session.ts';
+import { type ListedSession, sessionKind } from '../../core/session.ts';
 import { deviceName } from '../../core/text.ts';
 import { formField, queryOf, seeOther } from '../forms.ts';
 import type { Views } from '../views.ts';
