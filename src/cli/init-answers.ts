@@ -1,4 +1,3 @@
-import type { z } from 'zod';
 import { backendDefaultsSection, backendSection } from '../config/backends-section.ts';
 import { listenSection, publicUrlSection } from '../config/listener-sections.ts';
 import type { ReferencedFiles } from '../config/referenced-files.ts';
@@ -18,11 +17,20 @@ export type Judge = (answer: string) => string | undefined;
 /** What is wrong with a text that is no backend. */
 export const noBackend = 'is not NAME=HOST or NAME=IMAP_URL,WEBMAIL_URL';
 
+/** The part of a schema that judges. */
+interface Schema {
+  safeParse(value: unknown): {
+    readonly error?: { readonly issues: readonly { readonly message: string }[] } | undefined;
+  };
+}
+
+/** Judges an answer by the schema of its place in the configuration. */
+function by(schema: Schema, place: (answer: string) => unknown = (answer) => answer): Judge {
+  return (answer) => schema.safeParse(place(answer)).error?.issues[0]?.message;
+}
+
 /** Judges answers by the schema of the configuration, each alone, so that a slip is asked about again at once. */
 export function answerJudges(referenced: ReferencedFiles) {
-  const by = (schema: z.ZodType, place: (answer: string) => unknown = (answer) => answer) => {
-    return (answer: string) => schema.safeParse(place(answer)).error?.issues[0]?.message;
-  };
   const defaults = backendDefaultsSection(referenced);
   const backend = by(backendSection(referenced), (text) => {
     const { imap, webmail } = parseBackend(text) ?? {};

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { Command } from 'commander';
+import { loadCommands } from '../../src/cli/commands.ts';
+import type { CommandEnvironment } from '../../src/cli/environment.ts';
 import { filesOf, smallest } from '../config/config.fixture.ts';
 import { runProgram } from '../programs.ts';
 import { postern, run } from './cli.fixture.ts';
@@ -140,4 +143,31 @@ test('check takes a second look at what is allowed', async (t) => {
     'Note: public_url is HTTPS, but trusted_proxies is empty: list the load balancer that ends TLS, or its headers are not believed.',
     'Note: operators.listen 0.0.0.0:9090 is not on loopback: make sure that only operators can reach it.',
   ]);
+});
+
+const never = (): never => assert.fail('nothing is run here');
+const signals = { on: never, off: never };
+const silent: CommandEnvironment = {
+  print: never,
+  complain: never,
+  lines: never,
+  env: {},
+  signals,
+  exit: never,
+  loadGateway: never,
+};
+function namesOf(adds: Awaited<ReturnType<typeof loadCommands>>): readonly string[] {
+  const program = new Command();
+  for (const add of adds) add(program, silent, () => {});
+  return program.commands.map((command) => command.name());
+}
+
+test('each command is made by the module that is loaded for it alone', async () => {
+  const all = namesOf(await loadCommands());
+  assert.ok(all.length > 15);
+  for (const name of all) {
+    const own = namesOf(await loadCommands(name));
+    assert.ok(own.includes(name), name);
+    assert.ok(name === 'completion' || own.length <= 3, `${name} loads ${own.join(', ')}`);
+  }
 });
