@@ -1,6 +1,7 @@
 import { chmod, chown, copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { noteUse } from '../../../tools/tested-with.ts';
 import { freePort } from '../../ports.fixture.ts';
 import { runProgram, startProgram } from '../../programs.ts';
 import { temporaryDirectory } from '../directory.fixture.ts';
@@ -12,6 +13,8 @@ export async function startPostgresql(): Promise<SqlServer> {
   const folder = await temporaryDirectory();
   const { caFile, certificateFile, keyFile } = await makeCertificates(folder.path);
   const [uid = 0, gid = 0] = (await runProgram('getent', ['passwd', 'postgres'])).split(':').slice(2, 4).map(Number);
+  // setpriv starts it, which is what programs.ts sees.
+  noteUse(['postgresql'], undefined);
   const versions = await readdir('/usr/lib/postgresql');
   const program = (name: string): string => join('/usr/lib/postgresql', versions.sort().at(-1) ?? '', 'bin', name);
   const data = join(folder.path, 'data');
