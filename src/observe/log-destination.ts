@@ -27,7 +27,7 @@ interface StandardOutput {
 /** The severities of RFC 5424, which the journal has too. */
 const severities: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 /** System daemons (RFC 5424, 6.2.1). */
-const facility = 3;
+const daemonFacility = 3;
 
 /**
  * Opens the log of a gateway: JSON on standard output, text if that is a terminal, with priorities if it is the journal;
@@ -46,7 +46,7 @@ export async function openLog(
     ...syslog,
     ...(output.retryMs === undefined ? {} : { retryMs: output.retryMs }),
     node: hostname(),
-    facility,
+    facility: daemonFacility,
     trouble: {
       waits: (server, err) => log.warn('log-copy-waits', { syslog: server, err }),
       dropping: (server, waiting) => log.warn('log-copy-stopped', { syslog: server, waiting }),
