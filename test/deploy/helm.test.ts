@@ -55,6 +55,11 @@ async function trafficPolicy(...set: readonly string[]): Promise<Field | undefin
   return at(find(rendered, 'Service'), 'spec.externalTrafficPolicy');
 }
 
+/** What helm says after an installation with these values set. */
+function notes(...set: readonly string[]): Promise<string> {
+  return helm(['install', 'mail', '--dry-run=client'], values, ...set);
+}
+
 describe('the chart', () => {
   let objects: readonly Field[];
   before(async () => (objects = await render(values)));
@@ -73,7 +78,6 @@ describe('the chart', () => {
   });
 
   it('warns whoever lets all pods in and trusts their networks', async () => {
-    const notes = (...set: readonly string[]) => helm(['install', 'mail', '--dry-run=client'], values, ...set);
     const warning = /networkPolicy\.ingressFrom is empty: .* can name any client address/;
     assert.doesNotMatch(await notes(), warning);
     assert.match(await notes('--set', 'networkPolicy.ingressFrom=null'), warning);
