@@ -97,7 +97,6 @@ describe('the spans of a sign-in', () => {
       async (t) => {
         const { spans, url } = await startCollector(t);
         const folder = await mkdtemp(join(tmpdir(), 'postern-tracing-'));
-        t.after(() => rm(folder, { recursive: true, force: true }));
         await using backends = await startBackends(Date.now());
         const port = await freePort();
         const file = await writeConfiguration(backends, { directory: folder, port });
@@ -113,6 +112,7 @@ describe('the spans of a sign-in', () => {
           { stdio: ['ignore', 'pipe', 'pipe'] },
         );
         t.after(() => stopProgram(child));
+        t.after(() => rm(folder, { recursive: true, force: true }));
         let [said, loaded] = ['', ''];
         child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
         child.stderr.on('data', (chunk: Buffer) => (loaded += chunk.toString()));
