@@ -37,7 +37,7 @@ export interface PenaltyNames {
 }
 
 /** A penalty as operators see it. */
-export interface ListedPenalty extends StoredPenaltyName {
+interface ListedPenalty extends StoredPenaltyName {
   /** Wrong passwords that count now. */
   readonly refusals: number;
   /** The delay of the next login, in milliseconds; 0 while the count is below its allowance. */
