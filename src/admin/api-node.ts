@@ -20,11 +20,16 @@ export interface ApiNodeDeps {
     here(): Promise<ReadonlyMap<string, ReloadOutcome | undefined>>;
     everywhere(by: string, reason: string): Promise<ReadonlyMap<string, ReloadOutcome | undefined>>;
   };
+  /** The configuration in force: its file, what the files say, and the same with all defaults. */
+  readonly settings: () => Promise<Readonly<Record<'written' | 'in_force', object>> & { readonly file: string }>;
   readonly audit: Pick<Audit, 'record'>;
 }
 
-/** Routes for this node itself: whether it takes new requests from load balancers, and reloads, of all nodes as well. */
-export function nodeRoutes({ node, reloads, audit }: ApiNodeDeps): readonly ApiRoute[] {
+/**
+ * Routes for this node itself: whether it takes new requests from load balancers, its configuration, and reloads, of all
+ * nodes as well.
+ */
+export function nodeRoutes({ node, reloads, settings, audit }: ApiNodeDeps): readonly ApiRoute[] {
   const describe = () => {
     const { name, build } = node;
     return { name, state: node.isOut() ? 'DRAIN' : 'READY', ...node.readiness(), build };
@@ -45,6 +50,7 @@ export function nodeRoutes({ node, reloads, audit }: ApiNodeDeps): readonly ApiR
         return ok(describe());
       },
     },
+    { name: 'showConfig', method: 'GET', path: '/config', handle: async () => ok(await settings()) },
     {
       name: 'reload',
       method: 'POST',

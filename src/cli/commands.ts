@@ -22,6 +22,7 @@ const modules: readonly CommandModule[] = [
   { names: ['token'], load: async () => (await import('./keys.ts')).addTokens },
   { names: ['status', 'top', 'node'], load: async () => (await import('./status.ts')).addStatus },
   { names: ['reload'], load: async () => (await import('./reload.ts')).addReload },
+  { names: ['config'], load: async () => (await import('./config.ts')).addConfig },
   { names: ['backend'], load: async () => (await import('./backend.ts')).addBackend },
   { names: ['user', 'move'], load: async () => (await import('./user-move.ts')).addMoves },
   { names: ['session', 'who', 'kick'], load: async () => (await import('./sessions.ts')).addSessions },

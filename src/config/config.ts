@@ -118,6 +118,8 @@ export interface Config extends Sections {
   readonly file: string;
   /** The settings in the main file, as path → hash of the value: see {@link diffConfig}. */
   readonly written: ReadonlyMap<string, string>;
+  /** The settings of all files under their keys, for operators; a secret as the name of its file or variable. */
+  readonly settings: Readonly<Record<string, unknown>>;
   /** Problems with the modes of secret files, each a sentence with the file and a remedy. */
   readonly exposedSecrets: readonly string[];
   readonly backends: ReadonlyMap<BackendName, Backend>;

@@ -101,6 +101,7 @@ async function settleConfig(
   return {
     file: main.name,
     written: fingerprints(root),
+    settings: writtenSettings(main, included),
     exposedSecrets: [...main.referenced.exposed],
     ...sections,
     ...optional,
@@ -147,4 +148,20 @@ function fingerprints(root: Readonly<Record<string, unknown>>): ReadonlyMap<stri
   };
   walk(root, '');
   return values;
+}
+
+/** The settings as the files have them: those of the main file, with the backends of the included ones. */
+function writtenSettings(main: ConfigFile, included: readonly ConfigFile[]): Readonly<Record<string, unknown>> {
+  const { include: _include, ...own } = main.root;
+  const backends = [main, ...included].map(({ root }) => (isObject(root['backends']) ? root['backends'] : {}));
+  const written = { ...own, backends: Object.assign({}, ...backends) };
+  return Object.fromEntries(Object.entries(written).map(([key, value]) => [key, withoutPasswords(value)]));
+}
+
+/** Hides the password of an address, which a URL may carry. */
+function withoutPasswords(value: unknown): unknown {
+  if (typeof value === 'string') return value.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/@:\s]*):[^/@\s]+@/i, '$1:***@');
+  if (Array.isArray(value)) return value.map(withoutPasswords);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, withoutPasswords(part)]));
 }

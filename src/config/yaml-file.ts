@@ -1,4 +1,15 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+  stringify,
+} from 'yaml';
 
 /** Keys and indexes that lead from the root of a document to a value. */
 export type Path = readonly (string | number)[];
@@ -89,4 +100,9 @@ function startOf(node: unknown): number | undefined {
 
 function isNode(value: unknown): value is Node {
   return isMap(value) || isSeq(value) || isScalar(value) || isAlias(value);
+}
+
+/** Formats a value as YAML, with no line broken. */
+export function yamlText(value: unknown): string {
+  return stringify(value, { lineWidth: 0 });
 }

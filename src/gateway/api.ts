@@ -77,6 +77,11 @@ function buildApi({ node, holder, availability, reloads, log }: GatewayApiOption
       takeOut: (isOut) => availability.takeOut(isOut),
     },
     reloads,
+    async settings() {
+      const { file, settings: written } = holder.config;
+      const { settingsInForce } = await import('../config/settings-view.ts');
+      return { file, written, in_force: settingsInForce(written) };
+    },
     reports: node.reports,
     storeStanding: () => node.storeStanding(),
     statistics: node.parts.statistics,

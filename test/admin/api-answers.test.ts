@@ -46,6 +46,7 @@ describe('what docs/openapi.yaml says of answers', () => {
     await ask('GET', '/nodes');
     await ask('POST', '/reload', { reason });
     await ask('GET', '/node');
+    await ask('GET', '/config');
     await ask('PUT', '/node/state', { state: 'READY', reason });
   });
 

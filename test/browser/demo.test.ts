@@ -184,7 +184,7 @@ suite('the walk of the demo, in Chromium', { concurrency: false }, () => {
     await hers.click('text=Write');
     await hers.fill('[name=to]', bob.address);
     await hers.fill('textarea', 'Not lost.');
-    assert.match(await paste('kick alice'), /ended: 2\./);
+    assert.match(await paste('kick alice'), /ended: 2, on the only node\./);
     await hers.click('main button.primary');
     await hers.getByText('Not sent: you were signed out.').waitFor();
     assert.equal(await hers.inputValue('textarea'), 'Not lost.');
