@@ -11,6 +11,7 @@ import { Browser, fieldsIn } from '../demo/browser.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { freePort } from '../ports.fixture.ts';
 import { runProgram, spawn, stopProgram } from '../programs.ts';
+import { CrowdSec } from './crowdsec.fixture.ts';
 
 const bin = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 const filter = fileURLToPath(new URL('../../deploy/fail2ban/filter.d/postern.conf', import.meta.url));
@@ -103,5 +104,41 @@ describe('the fail2ban filter', () => {
     const [first] = failures();
     const time = /"time":"([^"]+)"/.exec(first ?? '')?.[1] ?? '';
     assert.ok(out.includes(String(Math.floor(Date.parse(time) / 1000))), out);
+  });
+});
+
+describe('the parser and the scenario of CrowdSec', () => {
+  let crowdsec: CrowdSec;
+  before(async () => {
+    crowdsec = new CrowdSec(join(folder, 'crowdsec'));
+    await crowdsec.unpack();
+  });
+
+  /** The addresses of the alerts for a log that has the failures several times over. */
+  async function alertedBy(times: number, type: string, head = ''): Promise<readonly string[]> {
+    const lines = Array.from({ length: times }, () => failures().map((line) => `${head}${line}\n`)).flat();
+    await writeFile(join(folder, 'guesses'), lines.join(''));
+    const alerts = await crowdsec.alertsOf(join(folder, 'guesses'), type);
+    assert.deepEqual(
+      alerts.filter(({ scenario }) => scenario !== 'postern/guessing'),
+      [],
+    );
+    return alerts.map(({ source }) => source.ip);
+  }
+
+  test('raise an alert for an address that guesses, and for none that stands in a name', async () => {
+    assert.deepEqual(await alertedBy(3, 'postern'), ['127.0.0.1']);
+  });
+
+  test('read the lines as the journal gives them', async () => {
+    assert.deepEqual(await alertedBy(3, 'syslog', 'Nov 30 10:00:00 node1 postern[4711]: '), ['127.0.0.1']);
+  });
+
+  test('leave alone who errs a few times, and who signs in', async () => {
+    assert.deepEqual(await alertedBy(1, 'postern'), []);
+    const good = log.split('\n').filter((line) => line.includes('"result":"signed-in"'));
+    assert.equal(good.length, 1);
+    await writeFile(join(folder, 'good'), `${good[0]}\n`.repeat(60));
+    assert.deepEqual(await crowdsec.alertsOf(join(folder, 'good'), 'postern'), []);
   });
 });
