@@ -33,7 +33,10 @@ export async function startStandbySite(operators = '', more = ''): Promise<Stand
   const machines = { one: await start('one'), two: await start('two'), three: await start('three') };
   await writeFile(join(directory, 'token'), 'open-sesame\n');
   await writeFile(join(directory, 'ca.crt'), keyPair.certificate);
-  await writeFile(join(directory, 'users.map'), 'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\n');
+  await writeFile(
+    join(directory, 'users.map'),
+    'alice@example.test: a\n-alice@example.test: a\nanna@example.test: a\nbob@example.test: b\n',
+  );
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const configFile = join(directory, 'postern.yaml');
