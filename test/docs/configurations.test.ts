@@ -125,6 +125,7 @@ function standsInItsFile({ at, file = '', text }: Block): void {
 /** Blocks that a test elsewhere runs or parses. */
 const elsewhere: Readonly<Record<string, string>> = {
   'docs/operate.md redis': 'test/field/redis.test.ts',
+  'docs/alerts.md yml': 'test/alerts/page.test.ts',
   'demo/README.md ts': 'test/demo/imap-server.test.ts',
   'docs/webmails/form.md html': 'test/webmail/form.test.ts',
 };

@@ -98,7 +98,7 @@ describe('an answer whose head has a fault', () => {
     const { warnings } = await askOnce(controlName);
     const [{ event, fields } = { event: '', fields: {} }] = warnings;
     assert.equal(event, 'webmail-head-faulty');
-    assert.deepEqual(Object.keys(fields), ['backend', 'host', 'method', 'path', 'code', 'reason']);
+    assert.deepEqual(Object.keys(fields), ['requestId', 'backend', 'host', 'method', 'path', 'code', 'reason']);
     assert.ok(JSON.stringify(warnings).includes('"path":"/mail/part"'));
     assert.doesNotMatch(JSON.stringify(warnings), /uid|5B0|PDF-1\.4/);
   });
@@ -113,7 +113,8 @@ describe('an answer that is shorter than its length', () => {
     assert.deepEqual(evidence[0], ['failed', { user: 'alice@example.test', target: '/mail/part?uid=7' }]);
     const [{ event, fields } = { event: '', fields: {} }] = warnings;
     assert.equal(event, 'webmail-answer-broken');
-    const { code, reason, ...known } = fields as Record<string, unknown>;
+    const { requestId, code, reason, ...known } = fields as Record<string, unknown>;
+    assert.match(String(requestId), /^[0-9a-f]{32}$/);
     assert.deepEqual(known, {
       backend: 'a',
       host: 'a',

@@ -160,11 +160,10 @@ describe('who wrote something reads it at once, at whatever node: two nodes take
     await browser.get('/-/login');
     await follow(browser, '/-/login', { user: 'bob', password });
     await browser.post('/-/factor', { code: nextCode() });
-    await browser.get('/-/backends');
+    await browser.get('/-/backend?name=a');
     for (const state of ['DRAIN', 'MAINT', 'READY', 'DRAIN', 'READY']) {
-      const page = await follow(browser, '/-/backends', { backend: 'a', state, reason });
-      const shown = /<p class="notice">(\w+) since/.exec(page.text)?.[1] ?? 'READY';
-      assert.equal(shown, state);
+      const page = await follow(browser, '/-/backend', { backend: 'a', state, reason, sure: 'yes' });
+      assert.equal(/<p class="notice">(\w+) since/.exec(page.text)?.[1], state);
       const { body } = await api('GET', '/backends');
       assert.equal(body.backends[0].set.state, state);
     }
