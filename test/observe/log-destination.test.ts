@@ -84,7 +84,7 @@ describe('where the log goes', () => {
       await using opened = await openLog({ ...json, syslog }, to);
       opened.log.info('login', { user: 'bjørn' });
       opened.log.error('audit-unavailable');
-      await eventually(() => heard.messages.length === 2);
+      await eventually(() => heard.messages.length === 2 && to.events().length === 2);
       const [first = '', second = ''] = heard.messages;
       // Facility 3 (daemon), severity 6 (informational) and 3 (error).
       assert.match(first, /^<30>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S+ postern \d+ login - \{"level":"info"/);
