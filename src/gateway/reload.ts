@@ -3,11 +3,11 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { type ConfigDiff, diffConfig } from '../config/diff.ts';
 import { ConfigInvalid, formatProblem } from '../config/problems.ts';
-import { type Clock, isRecent } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { ReloadOutcome } from '../core/node-report.ts';
-import type { ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
+import type { NodeReport, ReloadOutcome } from '../core/node-report.ts';
+import type { ClusterState, ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
 import { buildSnapshot } from './snapshot.ts';
 
 interface ReloadDeps {
@@ -120,7 +120,15 @@ function toldProblems(error: unknown): readonly string[] {
 }
 
 interface ReloadOrdersDeps {
-  readonly node: Pick<GatewayNode, 'reports' | 'cluster'>;
+  readonly node: {
+    readonly reports: Pick<GatewayNode['reports'], 'noteReload' | 'publish'> & {
+      readonly read: () => Promise<readonly Pick<NodeReport, 'name' | 'reload'>[]>;
+    };
+    readonly cluster: Pick<ClusterState, 'nodeName'> & {
+      readonly state: Pick<ClusterState['state'], 'watch'>;
+      readonly reloads: Pick<ClusterState['reloads'], 'get' | 'set'>;
+    };
+  };
   readonly reload: Pick<Reload, 'run'>;
   readonly clock: Clock;
   readonly log: Log;
@@ -138,18 +146,21 @@ export interface ReloadOrders extends Disposable {
 
 /** The only key of the table: a later order replaces an earlier one. */
 const orderKey = 'nodes';
-/** A node that starts, or whose store was away, does not obey an older order: it has just read its configuration. */
-const orderCountsMs = 60_000;
 const answerMs = 30_000;
 const askAgainMs = 250;
 
-/** Obeys orders to reload, and gives them. An order travels by the shared state, the answers by the reports of nodes. */
+/**
+ * Obeys orders to reload, and gives them. An order travels by the shared state, the answers by the reports of nodes.
+ *
+ * A node obeys each order but the one that stands at its start: it has just read its configuration. The time of an
+ * order decides nothing, since clocks of nodes differ.
+ */
 export function createReloadOrders({ node, reload, clock, log }: ReloadOrdersDeps): ReloadOrders {
   const { reports, cluster } = node;
   let lastId = cluster.reloads.get(orderKey)?.id;
   const stop = cluster.state.watch(() => {
     const order = cluster.reloads.get(orderKey);
-    if (order === undefined || order.id === lastId || !isRecent(order.atMs, orderCountsMs, clock.nowMs())) return;
+    if (order === undefined || order.id === lastId) return;
     lastId = order.id;
     log.info('reload-ordered', { by: order.by, reason: order.reason });
     void obey(order.id);
@@ -169,13 +180,14 @@ export function createReloadOrders({ node, reload, clock, log }: ReloadOrdersDep
       const id = randomUUID();
       await cluster.reloads.set(orderKey, { id, by, reason, atMs: clock.nowMs() });
       const deadline = AbortSignal.timeout(answerMs);
+      const outcomes = new Map<string, ReloadOutcome | undefined>(names.map((name) => [name, undefined]));
       for (;;) {
-        const found = new Map((await reports.read()).map((one) => [one.name, one.reload]));
-        const outcomes = names.map((name) => {
-          const answer = found.get(name);
-          return [name, answer?.order === id ? answer : undefined] as const;
-        });
-        if (deadline.aborted || outcomes.every(([, outcome]) => outcome !== undefined)) return new Map(outcomes);
+        for (const { name, reload: answer } of await reports.read()) {
+          // A node that obeyed an order that replaced this one has read its files after this one, too.
+          const isMeant = answer?.order === id || answer?.order === cluster.reloads.get(orderKey)?.id;
+          if (isMeant && outcomes.has(name)) outcomes.set(name, answer);
+        }
+        if (deadline.aborted || [...outcomes.values()].every((outcome) => outcome !== undefined)) return outcomes;
         await wait(askAgainMs);
       }
     },
