@@ -119,15 +119,18 @@ suite('the page of a backend', () => {
   });
 });
 
-/** A stream of a browser, and all that it has brought. */
-async function listen(browser: StaffBrowser): Promise<{ readonly answer: IncomingMessage; text(): string }> {
+function streamRequest(browser: StaffBrowser) {
   const { port } = fixture.server.address() as AddressInfo;
-  const request = get({
+  return get({
     port,
     path: '/-/backends/live',
     headers: { host: new URL(fixture.origin).host, cookie: browser.cookie, 'sec-fetch-site': 'same-origin' },
   });
-  const [answer]: IncomingMessage[] = await once(request, 'response');
+}
+
+/** A stream of a browser, and all that it has brought. */
+async function listen(browser: StaffBrowser): Promise<{ readonly answer: IncomingMessage; text(): string }> {
+  const [answer]: IncomingMessage[] = await once(streamRequest(browser), 'response');
   assert.ok(answer !== undefined);
   let text = '';
   answer.setEncoding('utf8').on('data', (part: string) => (text += part));
@@ -173,5 +176,23 @@ suite('the stream of the table', () => {
     });
     fixture.streams.close();
     await eventually(() => streams.slice(1).every(({ answer }) => answer.complete));
+  });
+
+  test('is not kept for browsers that left while their session was looked up', async () => {
+    const { browser } = await signedIn(fixture);
+    for (let count = 0; count < 4; count += 1) {
+      const request = streamRequest(browser).on('error', () => {});
+      const left = Promise.withResolvers<void>();
+      fixture.server.once('request', (_, response) => response.once('close', () => setImmediate(left.resolve)));
+      fixture.beforeGrant = async () => {
+        request.destroy();
+        await left.promise;
+      };
+      await left.promise;
+    }
+    fixture.beforeGrant = async () => {};
+    const stream = await listen(browser);
+    assert.equal(stream.answer.statusCode, 200);
+    stream.answer.destroy();
   });
 });

@@ -44,6 +44,8 @@ export interface ConsoleFixture extends AsyncDisposable {
   readonly links: ConsoleLinks;
   /** The streams of live pages. */
   readonly streams: LiveStreams;
+  /** What the lookup of a grant waits for. */
+  beforeGrant: () => Promise<void>;
   /** The backends of the site. */
   backends: readonly ShownBackend[];
   /** The sessions that are open. */
@@ -111,6 +113,7 @@ export async function startConsole(): Promise<ConsoleFixture> {
     origin,
     routes,
     streams,
+    beforeGrant: async () => {},
     links,
     backends: [shownBackend('a', { state: 'DOWN' })],
     open: [shownSession('K', 'alice@example.test'), shownSession('L', 'bob@example.test')],
@@ -142,6 +145,7 @@ export async function startConsole(): Promise<ConsoleFixture> {
       return fixture.grants.get(user);
     },
     async grantOf({ user, linkBy }) {
+      await fixture.beforeGrant();
       if (linkBy !== undefined) return { roles: ['operator'] };
       if (fixture.away.has('roles')) throw away('directory');
       return fixture.grants.get(user);

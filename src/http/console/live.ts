@@ -43,7 +43,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
 
 class OpenStreams implements LiveStreams {
   readonly #deps: LiveStreamsDeps;
-  readonly #open = new Map<Response, string>();
+  readonly #open = new Map<Response, { readonly key: string; readonly timer: NodeJS.Timeout }>();
   #isClosed = false;
 
   constructor(deps: LiveStreamsDeps) {
@@ -52,7 +52,9 @@ class OpenStreams implements LiveStreams {
 
   begin(exchange: StaffExchange, render: RenderParts): void {
     const { response, session } = exchange;
-    const own = [...this.#open.values()].filter((key) => key === session.key).length;
+    // The browser may have left while its session was looked up: there is no close to wait for any more.
+    if (response.destroyed) return;
+    const own = [...this.#open.values()].filter(({ key }) => key === session.key).length;
     if (this.#isClosed || own >= most.perSession || this.#open.size >= most.inAll) {
       response
         .status(this.#isClosed ? 503 : 429)
@@ -66,9 +68,9 @@ class OpenStreams implements LiveStreams {
     response.flushHeaders();
     if (exchange.request.method === 'HEAD') return void response.end();
     response.write('retry: 5000\n\n');
-    this.#open.set(response, session.key);
     const renew = this.#renewal(exchange, render);
-    const timer = setInterval(() => void renew(), this.#deps.everyMs ?? streamStepMs);
+    const timer = setInterval(() => void renew(), this.#deps.everyMs ?? streamStepMs).unref();
+    this.#open.set(response, { key: session.key, timer });
     response.once('close', () => {
       clearInterval(timer);
       this.#open.delete(response);
@@ -78,7 +80,10 @@ class OpenStreams implements LiveStreams {
 
   close(): void {
     this.#isClosed = true;
-    for (const response of this.#open.keys()) response.end();
+    for (const [response, { timer }] of this.#open) {
+      clearInterval(timer);
+      response.end();
+    }
   }
 
   /** Returns what renews a page once. It sends only what has changed, and nothing to a browser that is slow to read. */
