@@ -53,6 +53,10 @@ suite('the operators’ pages of the console', () => {
     const { browser } = await signedIn(fixture);
     const { text } = await browser.get('/-/moves');
     assert.match(text, /1 of 2 done, <a href="\/-\/moves\?phase=waiting">1 waiting<\/a>/);
+    for (const page of [text, (await browser.get('/-/moves?user=bob')).text]) {
+      assert.match(page, /<nav aria-label="Console">/);
+      assert.match(page, /<span>sam@example\.test<\/span>/, 'who is signed in, not who is sought');
+    }
     await browser.post('/-/moves', { stop: 'alice@example.test', reason: 'not today' });
     await browser.post('/-/moves', { back: 'bob@example.test', reason: 'wrong user' });
     assert.equal((await browser.post('/-/moves', { back: 'bob@example.test' })).status, 400);

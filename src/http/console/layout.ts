@@ -24,18 +24,21 @@ interface ConsolePage extends ConsoleFrame {
 
 type ConsoleView = Extract<Parameters<Views['render']>[0], `console-${string}`>;
 
+/** What a page shows within its frame. A value by the name of one of the frame's would hide who is signed in. */
+type PageValues = Readonly<Record<string, unknown>> & { readonly [Name in keyof ConsoleFrame]?: never };
+
 /** Shows a page of the console. The console speaks English. */
 export function showPage(
   views: Views,
   response: Response,
   { title, status = 200, isLive = false, ...frame }: ConsolePage,
-  [name, values]: readonly [ConsoleView, Readonly<Record<string, unknown>>],
+  [name, values]: readonly [ConsoleView, PageValues],
 ): void {
   const locale = views.locales.choose('en', undefined);
   response.status(status).type('html');
   const policy = response.getHeader('Content-Security-Policy');
   if (isLive) response.setHeader('Content-Security-Policy', `${String(policy)};connect-src 'self'`);
-  response.end(views.render(name, { locale, title }, { ...frame, ...values, time: timeText }));
+  response.end(views.render(name, { locale, title }, { ...values, ...frame, time: timeText }));
 }
 
 /** Renders a problem of any path of the console's host: a page that is not there, or a request that is none. */

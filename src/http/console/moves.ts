@@ -43,14 +43,14 @@ export function createConsoleMoves({
   return {
     show({ request, response, frame, staff }: StaffExchange): void {
       const query = queryOf(request.url);
-      const user = (query.get('user') ?? '').trim().toLowerCase().slice(0, 254);
+      const sought = (query.get('user') ?? '').trim().toLowerCase().slice(0, 254);
       const phase = query.get('phase') ?? '';
       const all = moves.all();
-      const found = all.filter((move) => move.user.includes(user) && (phase === '' || move.phase === phase));
+      const found = all.filter((move) => move.user.includes(sought) && (phase === '' || move.phase === phase));
       const phases = [...Map.groupBy(all, (move) => move.phase)].map(([name, some]) => ({ name, count: some.length }));
       const done = phases.find(({ name }) => name === 'done')?.count ?? 0;
       const values = {
-        user,
+        sought,
         phase,
         phases,
         done,
