@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import { type BackendView, type ClusterViewDeps, viewBackends } from '../backends/cluster-view.ts';
 import { explainMove } from '../backends/moves.ts';
 import { backendKey, hostKey } from '../backends/placement.ts';
@@ -8,6 +7,7 @@ import type { AuditFacts } from '../core/audit.ts';
 import { isoTime, systemClock } from '../core/clock.ts';
 import type { Backend } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
+import { createNetworkMatch } from '../core/ip-networks.ts';
 import { canonicalUser, isCanonicalUser } from '../core/names.ts';
 import { type BackendReport, type NodeReport, type ReadReports, sumOfBackends } from '../core/node-report.ts';
 import { defined } from '../core/objects.ts';
@@ -235,7 +235,13 @@ export function consoleSessionsOf({ sessions, store, holder, cluster }: ConsoleO
 }
 
 function isPossibleNetwork(network: string | undefined): boolean {
-  return network === undefined || isIP(network.split('/')[0] ?? '') !== 0;
+  if (network === undefined) return true;
+  try {
+    createNetworkMatch([network]);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The penalties of all nodes, for the console. */

@@ -128,9 +128,14 @@ describe('the console of a running gateway', () => {
     assert.match((await browser.get('/-/statistics')).text, /Sign-ins by hour of the week|Nothing was counted yet/);
     assert.match((await browser.get('/-/sessions?kind=console')).text, /\(socket\)<\/a><\/th><td>console/);
     assert.match((await browser.get('/-/route?user=alice@example.test')).text, /home a[^]*Webmail form/);
+    const bad = '192.0.2.0/99';
+    assert.match((await browser.get(`/-/penalties?network=${bad}`)).text, /<h1>Penalties/, 'a list, of no penalties');
+    const lifted = await browser.post('/-/penalties', { lift: `network=${bad}`, reason: 'a slip' });
+    assert.equal(lifted.headers['location'], '/-/penalties?lifted=0');
     assert.equal((await staffBrowser(console).post('/-/link', { link: token })).status, 403);
     const audit = await postern('audit', 'list');
     assert.match(audit.out, /console-link-used[^]*console-link-made/);
+    assert.doesNotMatch(audit.out, /a slip/, 'what was not lifted is in no audit');
   });
 
   test('takes no session of the webmail, and the webmail none of the console', async () => {
