@@ -158,10 +158,25 @@ function writtenSettings(main: ConfigFile, included: readonly ConfigFile[]): Rea
   return Object.fromEntries(Object.entries(written).map(([key, value]) => [key, withoutPasswords(value)]));
 }
 
-/** Hides the password of an address, which a URL may carry. */
+/** Hides what a URL may carry of secrets: who signs in, and the values of its query but for `%u`, `%n` and `%d`. */
 function withoutPasswords(value: unknown): unknown {
-  if (typeof value === 'string') return value.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/@:\s]*):[^/@\s]+@/i, '$1:***@');
+  if (typeof value === 'string') return isUrl.test(value) ? urlWithoutPasswords(value) : value;
   if (Array.isArray(value)) return value.map(withoutPasswords);
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, withoutPasswords(part)]));
+}
+
+const isUrl = /^\s*[a-z][a-z0-9+.-]*:\/\//i;
+/** A value that names the user: `%u`, `%n@%d`. A percent-encoded byte, such as `%d3`, is none. */
+const namesUser = /^(?:%[und](?![0-9a-f])[@.:+-]?)+$/i;
+
+function urlWithoutPasswords(url: string): string {
+  const [address = '', ...query] = url.replace(/^([^/]*\/\/)[^/\\?#]*@/, '$1***@').split('?');
+  if (query.length === 0) return address;
+  const shown = query
+    .join('?')
+    .replace(/(^|[&;])([^=&;]*=)?([^&;]+)/g, (text, start: string, name = '', given = '') => {
+      return namesUser.test(given) ? text : `${start}${name}***`;
+    });
+  return `${address}?${shown}`;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { z } from 'zod';
 import { configHash } from '../../src/config/diff.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { load } from '../config/config.fixture.ts';
@@ -75,5 +76,28 @@ include: more.yaml
   };
   const { settings } = await load(t, files);
   assert.deepEqual(settings['backends'], { a: 'mx1.internal', b: 'mx2.internal' });
-  assert.match(JSON.stringify(settings), /https:\/\/reader:\*\*\*@directory/);
+  assert.match(JSON.stringify(settings), /https:\/\/\*\*\*@directory/);
+});
+
+it('all that signs in by a URL is hidden, however it is written', async (t) => {
+  const hidden = async (url: string) => {
+    const { settings } = await load(t, {
+      'postern.yaml': `public_url: http://127.0.0.1:8080
+directory: { sources: [{ type: http, url: ${JSON.stringify(url)} }] }
+backends: { a: { driver: none, imap: imaps://mx1.internal, webmail: http://mx1.internal/ } }
+`,
+    });
+    const { sources } = z.object({ sources: z.array(z.object({ url: z.string() })) }).parse(settings['directory']);
+    return sources[0]?.url;
+  };
+  const cases = [
+    ['https://reader:s3@cr@et@dir.example/%u', 'https://***@dir.example/%u'],
+    ['https://T0KEN@dir.example/%u', 'https://***@dir.example/%u'],
+    ['https://dir.example/homes/%u?key=s3cret', 'https://dir.example/homes/%u?key=***'],
+    ['https://dir.example?u=%u&api-key=s3cret&d=%n@%d', 'https://dir.example?u=%u&api-key=***&d=%n@%d'],
+    ['https://dir.example/?user=%u&key=%%d3s=cret?x', 'https://dir.example/?user=%u&key=***'],
+    ['https://dir.example/?s3cret&user=%u', 'https://dir.example/?***&user=%u'],
+    ['https://dir.example/a@b/%u', 'https://dir.example/a@b/%u'],
+  ] as const;
+  for (const [given, shown] of cases) assert.equal(await hidden(given), shown);
 });
