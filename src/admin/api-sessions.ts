@@ -7,6 +7,7 @@ import { defined } from '../core/objects.ts';
 import {
   isSessionMeant,
   type ListedSession,
+  mayFilterEnd,
   type PlacedSession,
   sessionKind,
   sessionKinds,
@@ -92,10 +93,16 @@ class SessionRequests {
 
   async endSessions(request: ApiRequest): Promise<ApiAnswer> {
     const { query } = request;
+    const unknown = [...query.keys()].find((name) => !filters.some((one) => one === name));
+    // A filter that is misspelt must not end what it would have spared.
+    if (unknown !== undefined)
+      throw new ApiRefusal(400, `there is no filter ${unknown}: there are ${filters.join(', ')}`);
     const wanted = filters.flatMap((name) => (query.has(name) ? [[name, query.get(name) ?? ''] as const] : []));
     if (wanted.length === 0) throw new ApiRefusal(400, `name at least one of ${filters.join(', ')}`);
     const reason = reasonIn(request);
-    const found = await this.#list(query, Number.POSITIVE_INFINITY);
+    const [backend, host, kind] = ['backend', 'host', 'kind'].map((name) => query.get(name) ?? undefined);
+    const listed = await this.#list(query, Number.POSITIVE_INFINITY);
+    const found = listed.filter(({ record }) => mayFilterEnd({ backend, host, kind }, record));
     if (found.length === 0) this.#refuseUnknown(query);
     const byUser = [...Map.groupBy(found, ({ record }) => record.user)];
     for (let from = 0; from < byUser.length; from += usersEndedAtOnce) {

@@ -34,6 +34,17 @@ export function sessionKind({ staff, impersonation }: SessionRecord): SessionKin
   return staff === undefined ? 'user' : 'console';
 }
 
+/**
+ * Whether ending all sessions that a filter selects may end this one. A session at the console has no webmail on a
+ * backend: a filter by backend or host ends it only if it names the kind.
+ */
+export function mayFilterEnd(
+  { backend, host, kind }: Readonly<Record<'backend' | 'host' | 'kind', string | undefined>>,
+  record: SessionRecord,
+): boolean {
+  return record.staff === undefined || kind !== undefined || (backend ?? host) === undefined;
+}
+
 /** The short names of sessions in a list: as `shortSessionId`, and longer where two would be the same. */
 export function shortSessionIds(keys: readonly RecordKey[]): ReadonlyMap<RecordKey, string> {
   const sorted = [...new Set(keys)].map((key) => ({ key, text: key.replace(/^-+/, '') }));

@@ -49,6 +49,21 @@ suite('the operators’ pages of the console', () => {
     assert.deepEqual(fixture.done, ['end alice@example.test bob@example.test new disks sam@example.test']);
   });
 
+  test('leave staff at the console when the sessions of a backend end', async () => {
+    const staff = { step: 'second-factor', provenAtMs: Date.now() } as const;
+    fixture.open = [...fixture.open, shownSession('M', 'otto@example.test', { staff })];
+    const { browser } = await signedIn(fixture);
+    await browser.get('/-/sessions?backend=a');
+    const all = { all: 'yes', reason: 'new disks', backend: 'a' };
+    assert.match((await browser.post('/-/sessions', all)).text, /2 sessions of 2 people<\/strong>/);
+    await browser.post('/-/sessions', { ...all, sure: 'yes' });
+    await browser.post('/-/sessions', { ...all, kind: 'console', sure: 'yes' });
+    assert.deepEqual(fixture.done, [
+      'end alice@example.test bob@example.test new disks sam@example.test',
+      'end otto@example.test new disks sam@example.test',
+    ]);
+  });
+
   test('show how far moves are, stop one, and move a user back', async () => {
     const { browser } = await signedIn(fixture);
     const { text } = await browser.get('/-/moves');

@@ -10,7 +10,7 @@ import { backendName, canonicalUser } from '../login/named.fixture.ts';
 export function shownSession(
   key: string,
   user: string,
-  more: Partial<Pick<SessionRecord, 'backend' | 'clientAddress' | 'impersonation'>> = {},
+  more: Partial<Pick<SessionRecord, 'backend' | 'clientAddress' | 'impersonation' | 'staff'>> = {},
 ): ListedSession {
   const nowMs = Date.now();
   const record: SessionRecord = {

@@ -1,6 +1,6 @@
 import { isRecordKey, type RecordKey, shortSessionId } from '../../core/names.ts';
 import { defined } from '../../core/objects.ts';
-import { type ListedSession, sessionKind } from '../../core/session.ts';
+import { type ListedSession, mayFilterEnd, sessionKind } from '../../core/session.ts';
 import { deviceName } from '../../core/text.ts';
 import { formField, queryOf, seeOther } from '../forms.ts';
 import type { Views } from '../views.ts';
@@ -78,10 +78,12 @@ export function createConsoleSessions({
       if (formField(body, 'all') === undefined) return done(await endOne(exchange, reason));
       if (Object.keys(filter).length === 0)
         return refuse('Ending all sessions of everybody is not offered: filter first.');
-      const found = await sessions.list(filter, endedAtOnce);
+      const listed = await sessions.list(filter, endedAtOnce);
+      const { backend, kind } = filter;
+      const found = listed.filter(({ record }) => mayFilterEnd({ backend, host: undefined, kind }, record));
       if (formField(body, 'sure') !== 'yes') {
         const people = new Set(found.map(({ record }) => record.user)).size;
-        const values = { filter, reason, people, count: found.length, isCut: found.length === endedAtOnce };
+        const values = { filter, reason, people, count: found.length, isCut: listed.length === endedAtOnce };
         return showPage(views, response, { ...frame, title: 'End sessions' }, ['console-sessions-end', values]);
       }
       await sessions.end(found, reason, { actor, address: staff.address });
