@@ -25,7 +25,8 @@ interface StandingPenalty {
   readonly refusals: number;
   readonly delayMs: number;
   readonly leftMs: number;
-  readonly atMs: number;
+  /** Absent if the name of the count was no longer kept when it was lifted. */
+  readonly atMs?: number;
 }
 
 interface Whose {
@@ -124,7 +125,7 @@ class PenaltyRequests {
       ...defined({ user, network }),
       refusals,
       delay_ms: delayMs,
-      last_refusal: isoTime(atMs),
+      ...defined({ last_refusal: atMs === undefined ? undefined : isoTime(atMs) }),
       until: isoTime(this.#deps.clock.nowMs() + leftMs),
     };
   }

@@ -46,6 +46,11 @@ interface ListedPenalty extends StoredPenaltyName {
   readonly leftMs: number;
 }
 
+/** A penalty that was lifted; without `atMs` if its name was no longer kept. */
+interface LiftedPenalty extends Omit<ListedPenalty, 'atMs'> {
+  readonly atMs?: number;
+}
+
 /** Selects penalties: one must match every field that is given. */
 interface PenaltyFilter {
   /** The canonical user, or the normalised name of an unknown one. */
@@ -77,9 +82,10 @@ export interface PenaltyRelief {
   list(filter: PenaltyFilter, limit: number, after?: string): Promise<PenaltyPage>;
   /**
    * Lifts the penalties of a user, or of a network with those of all users from there; of both, only those of the user
-   * from there. Resolves with what it lifted, at most `penaltyNamesKept`.
+   * from there. Resolves with what it lifted. Of counts whose names are no longer kept, it lifts that of the user from
+   * everywhere, of the client network, or of both together.
    */
-  liftMatching(filter: Pick<PenaltyFilter, 'user' | 'network'>): Promise<readonly ListedPenalty[]>;
+  liftMatching(filter: Pick<PenaltyFilter, 'user' | 'network'>): Promise<readonly LiftedPenalty[]>;
 }
 
 /** The most counts whose names are kept. Counts themselves are not limited; older ones are in no list. */
@@ -140,8 +146,8 @@ class Relief implements PenaltyRelief {
     return { penalties, next: undefined };
   }
 
-  async liftMatching({ user, network }: Pick<PenaltyFilter, 'user' | 'network'>): Promise<readonly ListedPenalty[]> {
-    const lifted: ListedPenalty[] = [];
+  async liftMatching({ user, network }: Pick<PenaltyFilter, 'user' | 'network'>): Promise<readonly LiftedPenalty[]> {
+    const lifted: LiftedPenalty[] = [];
     const filter = {
       ...(user === undefined ? {} : { user }),
       ...(network === undefined ? {} : { network }),
@@ -151,7 +157,23 @@ class Relief implements PenaltyRelief {
       await this.#counterOf(penalty.kind).lift(penalty.hash);
       lifted.push(penalty);
     }
-    return lifted;
+    const unnamed = this.#countOf(user, network);
+    if (unnamed === undefined) return lifted;
+    const { count: refusals, leftMs } = await this.#counterOf(unnamed.kind).look(unnamed.hash);
+    if (refusals === 0) return lifted;
+    await this.#counterOf(unnamed.kind).lift(unnamed.hash);
+    const delayMs = delayOf(unnamed.kind, refusals);
+    return [...lifted, { ...unnamed, refusals, delayMs, leftMs: Math.round(leftMs) }];
+  }
+
+  /** The one count of a user, of a client network, or of both; undefined of a network that is not counted as one. */
+  #countOf(user: string | undefined, network: string | undefined): NotedPenalty | undefined {
+    const { hashes } = this.#deps;
+    if (network === undefined) return user === undefined ? undefined : { kind: 'user', hash: hashes.user(user), user };
+    const counted = countedNetwork(network);
+    if (counted === undefined) return undefined;
+    if (user === undefined) return { kind: 'network', hash: hashes.network(counted), network: counted };
+    return { kind: 'user-network', hash: hashes.pair(user, counted), user, network: counted };
   }
 
   /** Yields the counts that stand now. A name whose count was cleared by a right password is skipped. */
@@ -213,6 +235,13 @@ function matcherOf({ user, domains, network }: PenaltyFilter): (noted: StoredPen
 /** The domain of a user; empty for a name without one, which no role that is limited to domains covers. */
 function domainOf(user: string | undefined): string {
   return user?.includes('@') === true ? user.slice(user.lastIndexOf('@') + 1) : '';
+}
+
+/** The client network of an address, or that a network in CIDR form is; undefined for a wider or a narrower one. */
+function countedNetwork(network: string): string | undefined {
+  const counted = clientNetwork(baseOf(network));
+  const [, prefix] = network.split('/');
+  return prefix === undefined || counted.endsWith(`/${prefix}`) ? counted : undefined;
 }
 
 function baseOf(network: string): string {

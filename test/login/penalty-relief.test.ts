@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { createClient } from 'redis';
-import { systemClock } from '../../src/core/clock.ts';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { RunScript } from '../../src/core/state-store.ts';
 import { createMemoryPenaltyNames, createRedisPenaltyNames } from '../../src/login/penalty-names.ts';
-import { type NotedPenalty, penaltyNamesKept } from '../../src/login/penalty-relief.ts';
+import { type NotedPenalty, type PenaltyNames, penaltyNamesKept } from '../../src/login/penalty-relief.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
@@ -38,12 +38,24 @@ const serverKey = createServerKey('0a1b2c3d', randomBytes(32));
 let lastMs = Date.now();
 const tickingClock = { nowMs: () => (lastMs += 1) };
 
+interface NodeOptions {
+  readonly key?: typeof serverKey;
+  readonly clock?: Clock;
+  readonly isExempt?: boolean;
+  readonly names?: PenaltyNames;
+}
+
 /** A node of a site; those in Redis share their counts. */
-function createNode(store: 'memory' | 'redis', { key = serverKey, clock = tickingClock, isExempt = false } = {}) {
+function createNode(
+  store: 'memory' | 'redis',
+  { key = serverKey, clock = tickingClock, isExempt = false, names }: NodeOptions = {},
+) {
   const ring = createKeyRing([key], key.id);
+  const ownNames = () =>
+    store === 'memory' ? createMemoryPenaltyNames(clock) : createRedisPenaltyNames(run, () => ring, clock);
   const penalty = createPenalty({
     key: createSecretKey(serverKey.subkey('penalty').export()),
-    names: store === 'memory' ? createMemoryPenaltyNames(clock) : createRedisPenaltyNames(run, () => ring, clock),
+    names: names ?? ownNames(),
     isExempt: () => isExempt,
     wait: async () => {},
     log: silentLog,
@@ -169,6 +181,31 @@ for (const store of ['memory', 'redis'] as const) {
       assert.equal(admission.kind === 'admitted' && admission.waitedMs, 0);
       if (admission.kind === 'admitted') await admission.settle('undecided');
       assert.deepEqual(await node.liftMatching({ network: '192.0.2.99', user: 'user2@example.org' }), []);
+    });
+
+    test('is lifted also where so many others followed that its name is no longer kept', async () => {
+      const names = { note: async () => {}, all: async () => [] };
+      const lifted = async (filter: { readonly user?: string; readonly network?: string }) => {
+        await client.flushAll();
+        const node = createNode(store, { names });
+        await node.fail('alice@example.org', '192.0.2.7', 12);
+        await node.fail('alice@example.org', '2001:db8::1');
+        const found = await node.liftMatching(filter);
+        assert.deepEqual(await node.liftMatching(filter), [], 'once');
+        return found.map(({ kind, user = '-', network = '-', refusals, delayMs, leftMs, atMs }) => {
+          assert.ok(leftMs > 0 && atMs === undefined);
+          return [kind, user, network, refusals, delayMs].join(' ');
+        });
+      };
+      const user = 'alice@example.org';
+      assert.deepEqual(await lifted({ user }), ['user alice@example.org - 13 2000']);
+      for (const network of ['192.0.2.99', '192.0.2.0/24'])
+        assert.deepEqual(await lifted({ network }), ['network - 192.0.2.0/24 12 0']);
+      assert.deepEqual(await lifted({ user, network: '2001:db8::/64' }), [
+        'user-network alice@example.org 2001:db8:0:0::/64 1 2000',
+      ]);
+      for (const network of ['192.0.0.0/16', '192.0.2.7/32', '203.0.113.7'])
+        assert.deepEqual(await lifted({ network }), []);
     });
   });
 }
