@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { noticePolicies, type StaffGrant, staffRoles } from '../core/identity.ts';
+import { noticePolicies, rolesWithoutLimit, type StaffGrant, staffRoles } from '../core/identity.ts';
 import { defined } from '../core/objects.ts';
 import {
   arrayOf,
@@ -31,7 +31,7 @@ export const supportSection = section({
     .record(z.string(), grant(), { error: 'is not a map of names: write { sam@example.org: support }' })
     .prefault({})
     .describe(
-      'The staff, by the names of their own mailboxes: a role, or `{ roles: [support, operator], domains: [example.org] }`. ' +
+      'The staff, by the names of their own mailboxes: a role, roles such as `{ roles: [support, operator] }`, or `{ roles: [support], domains: [example.org] }`. ' +
         '`support` opens mailboxes, `operator` sees and acts on backends, sessions and moves, `viewer` sees the same and changes nothing, `auditor` reads the audit.',
     ),
   roles_from_directory: yesOrNo()
@@ -83,7 +83,9 @@ function grant() {
     domains: arrayOf(mailDomain(), 'domains such as example.org')
       .min(1, { error: 'is empty: list domains, or leave the key out for all of them' })
       .optional()
-      .describe('The domains whose users `support` may see and whose mailboxes it may open. Left out: all.'),
+      .describe(
+        'The domains whose users `support` may see and whose mailboxes it may open, if that is the only role. Left out: all.',
+      ),
   });
   return z
     .union([role, whole], {
@@ -93,5 +95,11 @@ function grant() {
       if (typeof given === 'string') return { roles: [given] };
       const { roles, domains } = given;
       return { roles, ...defined({ domains }) };
+    })
+    .superRefine(({ roles, domains }, context) => {
+      const [role] = rolesWithoutLimit(roles);
+      if (domains === undefined || role === undefined) return;
+      const message = `limits only support, and ${role} sees every domain: leave out domains, or the role ${role}`;
+      context.addIssue({ code: 'custom', path: ['domains'], message });
     });
 }

@@ -47,10 +47,18 @@ export function includesRole(roles: readonly string[], wanted: StaffRole): boole
   return roles.includes(wanted) || (wanted === 'viewer' && roles.includes('operator'));
 }
 
+/**
+ * The roles that domains do not limit: their pages show users of every domain. A grant with one of them and with domains
+ * would promise a limit that does not hold.
+ */
+export function rolesWithoutLimit(roles: readonly StaffRole[]): readonly StaffRole[] {
+  return roles.filter((role) => role !== 'support');
+}
+
 /** The roles of one member of staff. They come from the configuration or the directory, never from a form. */
 export interface StaffGrant {
   readonly roles: readonly StaffRole[];
-  /** Domains whose users `support` may see and open; all domains if undefined. */
+  /** Domains whose users `support` may see and open; all domains if undefined. Only where `support` is the one role. */
   readonly domains?: readonly string[];
 }
 

@@ -1,6 +1,6 @@
 import { type Clock, isRecent } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
-import { type StaffGrant, staffRoles } from '../core/identity.ts';
+import { rolesWithoutLimit, type StaffGrant, staffRoles } from '../core/identity.ts';
 import { type CanonicalUser, domainOfUsers, type LoginNameRules, type RecordKey } from '../core/names.ts';
 import type { StaffSessions } from './staff-sessions.ts';
 
@@ -61,9 +61,9 @@ export function createRememberedRoleOf(deps: RolesDeps & { readonly clock: Clock
 }
 
 /**
- * Parses a grant of the directory: a role, and the domains to which it is limited, such as `support example.org`. An
- * alias of a domain means that domain. Undefined for a text that is not wholly understood: a misspelt limit must not
- * become no limit.
+ * Parses a grant of the directory: a role, and the domains to which `support` is limited, such as `support example.org`.
+ * An alias of a domain means that domain. Undefined for a text that is not wholly understood, or that limits a role that
+ * has no limit: a limit that does not hold must not become no limit.
  */
 export function grantIn(text: string | undefined, rules: LoginNameRules): StaffGrant | undefined {
   const [name, ...listed] = (text ?? '').trim().split(/[\s,]+/);
@@ -71,7 +71,8 @@ export function grantIn(text: string | undefined, rules: LoginNameRules): StaffG
   if (role === undefined) return undefined;
   const domains = listed.flatMap((domain) => domainOfUsers(domain, rules) ?? []);
   if (domains.length < listed.length) return undefined;
-  return domains.length === 0 ? { roles: [role] } : { roles: [role], domains };
+  if (domains.length === 0) return { roles: [role] };
+  return rolesWithoutLimit([role]).length === 0 ? { roles: [role], domains } : undefined;
 }
 
 /** A member of staff at the console, signed in with the second factor at the time of the request. */

@@ -9,14 +9,15 @@ test('who is staff, and for whom, is read from the configuration', async (t) => 
   const { support } = await load(
     t,
     withSupport(
-      `, staff: { sam@example.test: { roles: [support, operator], domains: [Example.TEST] }, ada@example.test: auditor }
+      `, staff: { sam@example.test: { roles: [support], domains: [Example.TEST] }, olga@example.test: { roles: [support, operator] }, ada@example.test: auditor }
        , never_opened: [head@example.test]`,
     ),
   );
   assert.deepEqual(
     [...(support?.staff ?? [])],
     [
-      ['sam@example.test', { roles: ['support', 'operator'], domains: ['example.test'] }],
+      ['sam@example.test', { roles: ['support'], domains: ['example.test'] }],
+      ['olga@example.test', { roles: ['support', 'operator'] }],
       ['ada@example.test', { roles: ['auditor'] }],
     ],
   );
@@ -58,6 +59,11 @@ for (const [why, more, problem] of [
     /staff.*write support, operator, viewer or auditor/,
   ],
   ['no roles at all', ', staff: { sam@example.test: { roles: [] } }', /roles: is empty: write support/],
+  [
+    'domains beside a role that they do not limit',
+    ', staff: { sam@example.test: { roles: [support, operator], domains: [example.test] } }',
+    /domains: limits only support, and operator sees every domain: leave out domains, or the role operator$/,
+  ],
   [
     'a name in capitals, which no canonical user has',
     ', staff: { Sam@example.test: support }',

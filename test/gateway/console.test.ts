@@ -24,7 +24,7 @@ before(async () => {
       `  console: http://support.localhost:${port}`,
       `  assist: http://assist.localhost:${port}`,
       '  staff:',
-      `    ${staff}: { roles: [support, operator, auditor], domains: [example.test] }`,
+      `    ${staff}: { roles: [support, operator, auditor] }`,
     ];
     return `${yaml.replace('operators: { listen: 127.0.0.1:0 }', 'operators: { listen: 127.0.0.1:0, socket: state/api.sock }')}${support.join('\n')}\n`;
   });
@@ -52,10 +52,7 @@ function nextCode(): string {
 
 describe('the console of a running gateway', () => {
   test('opens to a member of staff whom an operator has given a one-time code', async () => {
-    assert.match(
-      (await postern('staff', 'list')).out,
-      /^bob@example\.test +support operator auditor +example\.test +none/m,
-    );
+    assert.match((await postern('staff', 'list')).out, /^bob@example\.test +support operator auditor +- +none/m);
     const stranger = await postern('staff', 'enrol', 'alice');
     assert.deepEqual(
       [stranger.code, stranger.err],

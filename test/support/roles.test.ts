@@ -112,6 +112,10 @@ suite('the role of a member of staff', () => {
     // A limit that is half understood must not become no limit.
     ['support example..org', undefined],
     ['support -', undefined],
+    // Domains do not limit these.
+    ['viewer example.org', undefined],
+    ['operator example.org', undefined],
+    ['auditor example.org', undefined],
     [undefined, undefined],
   ] as const) {
     test(`in ${JSON.stringify(text)} of a directory is ${JSON.stringify(grant)}`, () => {
