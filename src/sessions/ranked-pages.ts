@@ -18,6 +18,7 @@ export async function* rankedPages(
   after?: SessionPlace,
 ): AsyncIterable<readonly SessionPlace[]> {
   let from = after?.rank ?? 0;
+  let step = Math.ceil(pageSize / 2);
   let last: Omit<SessionPlace, 'rank'> | undefined = after;
   for (;;) {
     const start = from;
@@ -27,9 +28,12 @@ export async function* rankedPages(
     });
     const fresh = places.filter((place) => last === undefined || isBehind(place, last));
     if (start > 0 && fresh.length === places.length) {
-      from = Math.max(0, start - Math.ceil(pageSize / 2));
+      from = Math.max(0, start - step);
+      // The rank may be anything: a caller gives it. So the way back is short also from far behind the end.
+      step *= 2;
       continue;
     }
+    step = Math.ceil(pageSize / 2);
     if (fresh.length > 0) yield fresh;
     if (members.length < pageSize) return;
     last = fresh.at(-1) ?? last;
