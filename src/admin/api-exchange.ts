@@ -10,7 +10,9 @@ export interface ApiRequest {
   readonly body: Readonly<Record<string, unknown>>;
   /** The client as the audit names it: the name that it gives, and the way it came. */
   readonly by: string;
-  /** The client's address; undefined if it came over the socket. */
+  /** How it came: over TCP with a token, or over the socket, whose file's mode has authorised it. */
+  readonly way: 'tcp' | 'socket';
+  /** The client's address; undefined if it came over the socket, or was gone before it could be read. */
   readonly address?: string;
 }
 

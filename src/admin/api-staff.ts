@@ -113,7 +113,7 @@ function consoleLinkRoute(
     method: 'POST',
     path: '/console/link',
     async handle(request) {
-      if (request.address !== undefined)
+      if (request.way !== 'socket')
         throw new ApiRefusal(
           403,
           'a link to the console is made over the socket only: set operators.socket, and run the command on this machine',

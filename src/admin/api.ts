@@ -70,6 +70,8 @@ export function createApi(deps: ApiDeps): Api {
   const warn = createWarnings(deps.log, deps.clock);
 
   async function answer(request: IncomingMessage, way: 'tcp' | 'socket'): Promise<ApiAnswer> {
+    // A client that leaves while its body is read has no address any more.
+    const address = request.socket.remoteAddress;
     const client = way === 'tcp' ? authenticate(request) : { by: `${operatorIn(request)} (socket)`, mayChange: true };
     const url = new URL(request.url ?? '/', 'http://operators.invalid');
     const matches = routes.flatMap((route) => {
@@ -85,12 +87,12 @@ export function createApi(deps: ApiDeps): Api {
     }
     const body = request.method === 'GET' ? {} : await readJsonBody(request);
     await readNews();
-    const address = request.socket.remoteAddress;
     return match.route.handle({
       path: match.path,
       query: url.searchParams,
       body,
       by: client.by,
+      way,
       ...(way === 'tcp' && address !== undefined ? { address } : {}),
     });
   }

@@ -51,7 +51,13 @@ test('a short id that could mean several sessions ends none of them, and says wh
   const endSession = (id: string) =>
     routes
       .find(({ name }) => name === 'endSession')
-      ?.handle({ path: { session: id }, query: new URLSearchParams(), body: { reason: 'a test' }, by: 'test' });
+      ?.handle({
+        path: { session: id },
+        query: new URLSearchParams(),
+        body: { reason: 'a test' },
+        by: 'test',
+        way: 'socket',
+      });
   await assert.rejects(async () => endSession('4fQ_x9Zk'), {
     status: 409,
     message:
@@ -76,6 +82,7 @@ test('ending the sessions of a backend leaves staff at the console, and no missp
       query: new URLSearchParams(query),
       body: { reason: 'a test' },
       by: 'test',
+      way: 'socket',
     });
     return [answer.body, ...ended.splice(0)];
   };
