@@ -14,6 +14,8 @@ import type { ClusterState, ConfigHolder, GatewayNode } from './parts.ts';
 /** Penalties are counted one by one in Redis: under an attack there are thousands. */
 const penaltiesEveryMs = 30_000;
 const penaltiesMost = 1_000;
+/** To open and sort all names that are kept takes too long for a number. A refusal has up to three names. */
+const penaltyNamesMost = 3 * penaltiesMost;
 
 type Series = readonly [Labels, number];
 
@@ -123,7 +125,7 @@ export function nodeReadings({ holder, node, redis, state, serving, isReloadGood
       return [...holder.config.backends.keys()].map((backend) => [{ backend }, sums.get(backend)?.sessions ?? 0]);
     },
     postern_penalties: sampled(penaltiesEveryMs, async () => {
-      const { penalties } = await node.penalties.list({}, penaltiesMost);
+      const { penalties } = await node.penalties.list({ amongLatest: penaltyNamesMost }, penaltiesMost);
       return ['user-network', 'user', 'network'].map((kind) => [
         { kind },
         penalties.filter((one) => one.kind === kind).length,

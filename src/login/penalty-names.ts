@@ -62,11 +62,12 @@ export function createRedisPenaltyNames(run: RunScript, serverKeys: () => Vouchi
       const bounds = [nowMs, nowMs - penaltyNamesKeptMs, penaltyNamesKept, penaltyNamesKeptMs].map(String);
       await run(noteNamesScript, keys, [...bounds, ...members]);
     },
-    async all() {
+    async latest(most) {
       const found = new Map<string, StoredPenaltyName>();
       const oldestMs = clock.nowMs() - penaltyNamesKeptMs;
-      for (let from = 0; from < penaltyNamesKept; from += namesAtOnce) {
-        const page = await run(readNamesScript, keys, [String(-from - namesAtOnce), String(-from - 1)]);
+      for (let from = 0; from < most; from += namesAtOnce) {
+        const to = Math.min(from + namesAtOnce, most);
+        const page = await run(readNamesScript, keys, [String(-to), String(-from - 1)]);
         if (!Array.isArray(page) || page.length === 0) break;
         for (let at = 0; at < page.length; at += 3) {
           const [member, atMs, sealed] = page.slice(at, at + 3).map(String);
@@ -124,9 +125,9 @@ export function createMemoryPenaltyNames(clock: Clock): PenaltyNames {
       forgetOld();
       for (const one of noted) kept.set(`${one.kind}:${one.hash}`, { ...one, atMs: clock.nowMs() });
     },
-    async all() {
+    async latest(most) {
       forgetOld();
-      return [...kept.values()];
+      return [...kept.values()].slice(-most);
     },
   };
 }

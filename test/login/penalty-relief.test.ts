@@ -113,6 +113,16 @@ for (const store of ['memory', 'redis'] as const) {
       assert.deepEqual(kinds.map(({ kind }) => kind).toSorted(), ['user', 'user-network']);
     });
 
+    test('can be kept to the latest refusals, for a number that is read often', async () => {
+      await client.flushAll();
+      const node = createNode(store);
+      for (let count = 0; count < 7; count += 1) await node.fail(`user${count}@example.org`, '192.0.2.7');
+      const { penalties } = await node.list({ amongLatest: 7, withoutDelay: true }, 100);
+      assert.equal(penalties.length, 7);
+      for (const { user = '' } of penalties.filter(({ kind }) => kind !== 'network')) assert.match(user, /^user[456]@/);
+      assert.equal((await node.list({ withoutDelay: true }, 100)).penalties.length, 15);
+    });
+
     test('keeps to the domains of a role: no user of another one, and no network', async () => {
       await client.flushAll();
       const node = createNode(store);
@@ -184,7 +194,7 @@ for (const store of ['memory', 'redis'] as const) {
     });
 
     test('is lifted also where so many others followed that its name is no longer kept', async () => {
-      const names = { note: async () => {}, all: async () => [] };
+      const names = { note: async () => {}, latest: async () => [] };
       const lifted = async (filter: { readonly user?: string; readonly network?: string }) => {
         await client.flushAll();
         const node = createNode(store, { names });
@@ -209,6 +219,19 @@ for (const store of ['memory', 'redis'] as const) {
     });
   });
 }
+
+test('a list of many penalties makes the place of each only a few times', async () => {
+  let reads = 0;
+  const many = Array.from({ length: 1_000 }, (_, at) => ({
+    ...noted((at * 7919) % 1_000),
+    get atMs() {
+      reads += 1;
+      return at;
+    },
+  }));
+  await createNode('memory', { names: { note: async () => {}, latest: async () => many } }).list({}, 10);
+  assert.ok(reads <= 3_000, `${reads} for 1000 penalties`);
+});
 
 describe('the names of penalties in Redis', () => {
   test('are those of all nodes, and Redis holds neither a name nor an address', async () => {
@@ -240,12 +263,12 @@ describe('the names of penalties in Redis', () => {
       nowMs += 1;
       await names.note(Array.from({ length: 500 }, (_, index) => noted(at + index)));
     }
-    const all = await names.all();
+    const all = await names.latest(penaltyNamesKept);
     assert.equal(all.length, penaltyNamesKept);
     assert.ok(!all.some(({ user }) => user === 'user0@example.org'));
     assert.equal(await client.hLen('ps:p:{names}:sealed'), penaltyNamesKept);
     nowMs += 900_001;
-    assert.deepEqual(await names.all(), []);
+    assert.deepEqual(await names.latest(penaltyNamesKept), []);
     assert.ok((await client.pTTL('ps:p:{names}:sealed')) > 0, 'it has an end');
   });
 
