@@ -75,8 +75,12 @@ const pingIntervalMs = 500;
  * for five seconds and costs more than the command.
  */
 const commandOptions = { timeout: 0 } as const;
-/** Connections to the master behind Sentinels: each carries one command at a time. */
-const masterConnections = 8;
+/**
+ * One connection to the master behind Sentinels, which all commands share, as with a single server. From a pool, node-redis
+ * leases a connection for each command of a burst and forgets to return all but one (`??= await` in its _execute): the
+ * ninth command would wait for ever.
+ */
+const masterConnection = { masterPoolSize: 1, reserveClient: true } as const;
 /** Enough connections for a Cluster of a dozen servers. */
 const clusterConnections = 12;
 /** How often the Sentinels are asked for the master, in case their own message did not come. */
@@ -105,7 +109,7 @@ export function createRedisLink(settings: RedisSettings, tap: InvalidationTap | 
       server: `${settings.name} of the Sentinels at ${addressList(settings.sentinels)}`,
       isReady: () => client.isReady,
       hint: `; the Sentinels say where ${settings.name} is: can that address be reached from here? (sentinel get-master-addr-by-name ${settings.name})`,
-      connections: masterConnections,
+      connections: 1,
       listen: (ready, failed) => void client.on('ready', ready).on('error', failed),
       connect: async () => void (await client.connect()),
       // Not awaited: the sockets are destroyed at once.
@@ -150,7 +154,7 @@ function createBehindSentinels(settings: RedisCredentials & RedisBySentinels, ta
     sentinelRootNodes: sentinels.map(({ host, port }) => ({ host, port })),
     nodeClientOptions: { ...nodeOptions(settings), database },
     sentinelClientOptions: nodeOptions({ ...sentinelAccess, ...defined({ password: sentinelPassword }) }),
-    masterPoolSize: masterConnections,
+    ...masterConnection,
     scanInterval: sentinelScanMs,
     commandOptions,
     passthroughClientErrorEvents: true,
