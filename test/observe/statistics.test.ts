@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { PosternError } from '../../src/core/error.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import {
@@ -432,4 +433,32 @@ describe('statistics whose store does not answer', () => {
     assert.ok('dropped' in said && typeof said.dropped === 'number' && said.dropped >= 9_999);
     await node[Symbol.asyncDispose]();
   });
+});
+
+it('a collector that closes while it stores collects no more', async () => {
+  const storing = Promise.withResolvers<void>();
+  const stored = Promise.withResolvers<void>();
+  let collected = 0;
+  const node = new StatisticsCollector({
+    clock: clockAt(startMs),
+    log: silentLog,
+    process: 'test-closing',
+    collect: () => void (collected += 1),
+    store: () => {
+      storing.resolve();
+      return stored.promise;
+    },
+    settings: () => ({ enabled: true, lastLogins: true, flushMs: 10 }),
+  });
+  node.count({ way: 'web', result: 'signed-in', atMs: startMs, user: 'a@example.test', backend: 'a' });
+  // The collector's own timer holds no process.
+  const held = setInterval(() => {}, 10);
+  await storing.promise;
+  const closed = node[Symbol.asyncDispose]();
+  stored.resolve();
+  await closed;
+  const atClose = collected;
+  await wait(60);
+  clearInterval(held);
+  assert.equal(collected, atClose);
 });

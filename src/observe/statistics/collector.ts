@@ -45,6 +45,7 @@ export class StatisticsCollector implements AsyncDisposable {
   #dropped = 0;
   #flushing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isDisposed = false;
   /** The hour in which a program or a mail route of a user was last noted: they come once a minute. */
   readonly #noted = new Map<string, number>();
 
@@ -83,12 +84,14 @@ export class StatisticsCollector implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
     clearTimeout(this.#timer);
     await this.#flushing;
     await this.flush();
   }
 
   #plan(): void {
+    if (this.#isDisposed) return;
     this.#timer = setTimeout(() => {
       void this.flush().finally(() => this.#plan());
     }, this.#deps.settings().flushMs).unref();
