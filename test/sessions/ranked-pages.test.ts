@@ -17,7 +17,7 @@ function setOf(size: number) {
   let reads = 0;
   return {
     reads: () => reads,
-    async read(from: number, to: number) {
+    read: async (from: number, to: number) => {
       reads += 1;
       return members.slice(Math.max(0, size + from), Math.max(0, size + to + 1));
     },
