@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -42,14 +42,15 @@ export class CrowdSec {
   async alertsOf(log: string, type: string): Promise<readonly Alert[]> {
     const alerts: Alert[] = [];
     // CrowdSec signs in at its own API, and sends alerts there.
-    await using api = createServer(async (request, response) => {
+    const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
       const body = await text(request);
       const isAlert = request.url?.startsWith('/v1/alerts') === true;
       if (isAlert) alerts.push(...JSON.parse(body));
       const token = { code: 200, expire: new Date(Date.now() + 3_600_000).toISOString(), token: 'a.b.c' };
       response.writeHead(isAlert ? 201 : 200, { 'content-type': 'application/json' });
       response.end(JSON.stringify(isAlert ? ['1'] : token));
-    }).listen(0, '127.0.0.1');
+    };
+    await using api = createServer((request, response) => void answer(request, response)).listen(0, '127.0.0.1');
     await once(api, 'listening');
     const own = join(this.#folder, 'own');
     const url = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
