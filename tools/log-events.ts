@@ -28,9 +28,9 @@ export function logPage(): string {
     .toSorted(([a], [b]) => a.localeCompare(b, 'en'))
     .map(([event, { levels, capped, message, fields, action = '' }]) => {
       const level = levels.join(', ') + (capped ? ', capped' : '');
-      return line([code(event), level, message, fields.map(code).join(' '), action]);
+      return tableRow([code(event), level, message, fields.map(code).join(' '), action]);
     });
-  const fields = Object.entries(logFields).map(([field, meaning]) => line([code(field), meaning]));
+  const fields = Object.entries(logFields).map(([field, meaning]) => tableRow([code(field), meaning]));
   return `${head}${events.join('')}\n## Fields\n\n| field | meaning |\n| --- | --- |\n${fields.join('')}`;
 }
 
@@ -38,7 +38,8 @@ function code(text: string): string {
   return `\`${text}\``;
 }
 
-function line(cells: readonly string[]): string {
+/** Formats a row of a table in Markdown. */
+export function tableRow(cells: readonly string[]): string {
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
 }
 

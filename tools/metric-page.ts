@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type MetricRow, processMetrics } from '../src/observe/metric-labels.ts';
 import { metricTable } from '../src/observe/metric-table.ts';
+import { tableRow } from './log-events.ts';
 
 const page = new URL('../docs/metrics.md', import.meta.url);
 
@@ -26,9 +27,9 @@ export function metricPage(): string {
     .toSorted(([a], [b]) => a.localeCompare(b, 'en'))
     .map(([name, { type, help, unit, labels = {}, moves }]) => {
       const values = Object.entries(labels).map(([label, which]) => `\`${label}\`: ${which}`);
-      return line([`\`${name}\``, type, values.join('; '), unit, help, moves]);
+      return tableRow([`\`${name}\``, type, values.join('; '), unit, help, moves]);
     });
-  const ofProcess = Object.entries(processMetrics).map(([name, help]) => line([`\`${name}\``, help]));
+  const ofProcess = Object.entries(processMetrics).map(([name, help]) => tableRow([`\`${name}\``, help]));
   return `${head}## Postern
 
 | metric | type | labels | unit | what it tells | moves |
@@ -45,10 +46,6 @@ ${ofProcess.join('')}
 
 ${measured}
 `;
-}
-
-function line(cells: readonly string[]): string {
-  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
 }
 
 if (import.meta.main) {

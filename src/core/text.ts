@@ -160,7 +160,8 @@ function csvCell(text: string | number): string {
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }
 
-const browsers: readonly (readonly [name: string, mark: RegExp])[] = [
+/** Families of browsers by a mark in their User-Agent; the first that fits counts. */
+export const browserFamilies: readonly (readonly [name: string, mark: RegExp])[] = [
   ['Edge', /\bEdg(?:e|A|iOS)?\//],
   ['Opera', /\bOPR\//],
   ['Samsung Internet', /\bSamsungBrowser\//],
@@ -181,6 +182,6 @@ const systems: readonly (readonly [name: string, mark: RegExp])[] = [
 
 /** The everyday name of a User-Agent's device, such as `Firefox, Windows`; undefined if it is unknown. */
 export function deviceName(userAgent: string): string | undefined {
-  const known = [browsers, systems].flatMap((list) => list.find(([, mark]) => mark.test(userAgent))?.[0] ?? []);
+  const known = [browserFamilies, systems].flatMap((list) => list.find(([, mark]) => mark.test(userAgent))?.[0] ?? []);
   return known.length === 0 ? undefined : known.join(', ');
 }

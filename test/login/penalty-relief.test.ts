@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createSecretKey, randomBytes } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { createClient } from 'redis';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -10,20 +10,9 @@ import { createMemoryPenaltyNames, createRedisPenaltyNames } from '../../src/log
 import { type NotedPenalty, type PenaltyNames, penaltyNamesKept } from '../../src/login/penalty-relief.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { redisForSuite } from '../redis-client.fixture.ts';
 
-let redis: RedisServer;
-let client: ReturnType<typeof createClient>;
-before(async () => {
-  redis = await startRedisServer();
-  client = createClient({ url: redis.url, disableOfflineQueue: true });
-  client.on('error', () => {});
-  await client.connect();
-});
-after(async () => {
-  client.destroy();
-  await redis[Symbol.asyncDispose]();
-});
+const redis = redisForSuite();
 
 const refuse: RunScript = () => Promise.reject(new Error('away'));
 
@@ -31,7 +20,6 @@ function noted(at: number): NotedPenalty {
   return { kind: 'user', hash: String(at).padStart(22, '0'), user: `user${at}@example.org` };
 }
 
-const run: RunScript = (script, keys, args) => client.eval(script, { keys: [...keys], arguments: [...args] });
 const serverKey = createServerKey('0a1b2c3d', randomBytes(32));
 
 /** No two refusals have the same time, so that the order of the list is certain. */
@@ -52,14 +40,14 @@ function createNode(
 ) {
   const ring = createKeyRing([key], key.id);
   const ownNames = () =>
-    store === 'memory' ? createMemoryPenaltyNames(clock) : createRedisPenaltyNames(run, () => ring, clock);
+    store === 'memory' ? createMemoryPenaltyNames(clock) : createRedisPenaltyNames(redis.run, () => ring, clock);
   const penalty = createPenalty({
     key: createSecretKey(serverKey.subkey('penalty').export()),
     names: names ?? ownNames(),
     isExempt: () => isExempt,
     wait: async () => {},
     log: silentLog,
-    ...(store === 'redis' && { redis: client }),
+    ...(store === 'redis' && { redis: redis.client() }),
   });
   return {
     ...penalty,
@@ -82,7 +70,7 @@ const shown = ({ penalties }: Awaited<ReturnType<ReturnType<typeof createNode>['
 for (const store of ['memory', 'redis'] as const) {
   describe(`the list of penalties, counted in ${store}`, () => {
     test('names user and network of each count that delays, the latest refusal first', async () => {
-      await client.flushAll();
+      await redis.client().flushAll();
       const node = createNode(store);
       await node.fail('alice@example.org', '192.0.2.7', 2);
       await node.fail('bob@example.net', '2001:db8::1');
@@ -99,7 +87,7 @@ for (const store of ['memory', 'redis'] as const) {
     });
 
     test('shows a network over all its names once it is slowed down, and none that is exempt', async () => {
-      await client.flushAll();
+      await redis.client().flushAll();
       const node = createNode(store);
       for (let count = 0; count < 31; count += 1) await node.fail(`user${count}@example.org`, '198.51.100.9');
       const listed = shown(await node.list({ network: '198.51.100.77' }, 100));
@@ -114,7 +102,7 @@ for (const store of ['memory', 'redis'] as const) {
     });
 
     test('can be kept to the latest refusals, for a number that is read often', async () => {
-      await client.flushAll();
+      await redis.client().flushAll();
       const node = createNode(store);
       for (let count = 0; count < 7; count += 1) await node.fail(`user${count}@example.org`, '192.0.2.7');
       const { penalties } = await node.list({ amongLatest: 7, withoutDelay: true }, 100);
@@ -124,7 +112,7 @@ for (const store of ['memory', 'redis'] as const) {
     });
 
     test('keeps to the domains of a role: no user of another one, and no network', async () => {
-      await client.flushAll();
+      await redis.client().flushAll();
       const node = createNode(store);
       for (let count = 0; count < 31; count += 1) await node.fail(`user${count}@example.org`, '198.51.100.9');
       await node.fail('bob@example.net', '198.51.100.9');
@@ -135,7 +123,7 @@ for (const store of ['memory', 'redis'] as const) {
     });
 
     test('comes in pages that show each count once, also while others are added', async () => {
-      await client.flushAll();
+      await redis.client().flushAll();
       const node = createNode(store);
       for (let count = 0; count < 7; count += 1) await node.fail(`user${count}@example.org`, `192.0.${count}.1`);
       const first = await node.list({}, 3);
@@ -151,7 +139,7 @@ for (const store of ['memory', 'redis'] as const) {
     });
 
     test('leaves out a user who knew the password at last', async () => {
-      await client.flushAll();
+      await redis.client().flushAll();
       const node = createNode(store);
       await node.fail('alice@example.org', '192.0.2.7', 2);
       await node.fail('alice@example.org', '192.0.2.7', 1, 'right');
@@ -162,7 +150,7 @@ for (const store of ['memory', 'redis'] as const) {
     });
 
     test('is lifted by user, from all networks, and the counts of the networks stay', async () => {
-      await client.flushAll();
+      await redis.client().flushAll();
       const node = createNode(store);
       for (let count = 0; count < 31; count += 1) await node.fail(`user${count}@example.org`, '192.0.2.7');
       await node.fail('alice@example.org', '192.0.2.7', 2);
@@ -178,7 +166,7 @@ for (const store of ['memory', 'redis'] as const) {
     });
 
     test('is lifted by network, with those of all users from there and not those from elsewhere', async () => {
-      await client.flushAll();
+      await redis.client().flushAll();
       const node = createNode(store);
       for (let count = 0; count < 31; count += 1) await node.fail(`user${count}@example.org`, '192.0.2.7');
       await node.fail('user1@example.org', '203.0.113.7');
@@ -196,7 +184,7 @@ for (const store of ['memory', 'redis'] as const) {
     test('is lifted also where so many others followed that its name is no longer kept', async () => {
       const names = { note: async () => {}, latest: async () => [] };
       const lifted = async (filter: { readonly user?: string; readonly network?: string }) => {
-        await client.flushAll();
+        await redis.client().flushAll();
         const node = createNode(store, { names });
         await node.fail('alice@example.org', '192.0.2.7', 12);
         await node.fail('alice@example.org', '2001:db8::1');
@@ -235,19 +223,21 @@ test('a list of many penalties makes the place of each only a few times', async 
 
 describe('the names of penalties in Redis', () => {
   test('are those of all nodes, and Redis holds neither a name nor an address', async () => {
-    await client.flushAll();
+    await redis.client().flushAll();
     await createNode('redis').fail('alice@example.org', '192.0.2.7');
     assert.equal((await createNode('redis').list({}, 9)).penalties[0]?.user, 'alice@example.org');
-    const keys = await client.keys('*');
+    const keys = await redis.client().keys('*');
     const all: unknown[] = [...keys];
-    for (const key of keys.filter((name) => name.includes('{names}:sealed'))) all.push(await client.hGetAll(key));
-    for (const key of keys.filter((name) => name.includes('{names}:at'))) all.push(await client.zRange(key, 0, -1));
+    for (const key of keys.filter((name) => name.includes('{names}:sealed')))
+      all.push(await redis.client().hGetAll(key));
+    for (const key of keys.filter((name) => name.includes('{names}:at')))
+      all.push(await redis.client().zRange(key, 0, -1));
     assert.ok(all.length > keys.length + 1);
     assert.doesNotMatch(JSON.stringify(all), /alice|192\.0\.2/);
   });
 
   test('that were sealed under a server key that has gone are shown without their names', async () => {
-    await client.flushAll();
+    await redis.client().flushAll();
     const old = createNode('redis', { key: createServerKey('ffffffff', randomBytes(32)) });
     await old.fail('alice@example.org', '192.0.2.7');
     assert.deepEqual(shown(await createNode('redis').list({}, 9)), ['user-network - - 1 2000']);
@@ -255,10 +245,10 @@ describe('the names of penalties in Redis', () => {
   });
 
   test('are bounded: the oldest go when there are too many, and each goes when its count has ended', async () => {
-    await client.flushAll();
+    await redis.client().flushAll();
     let nowMs = 1_000_000;
     const clock = { nowMs: () => nowMs };
-    const names = createRedisPenaltyNames(run, () => createKeyRing([serverKey], serverKey.id), clock);
+    const names = createRedisPenaltyNames(redis.run, () => createKeyRing([serverKey], serverKey.id), clock);
     for (let at = 0; at < penaltyNamesKept + 500; at += 500) {
       nowMs += 1;
       await names.note(Array.from({ length: 500 }, (_, index) => noted(at + index)));
@@ -266,10 +256,10 @@ describe('the names of penalties in Redis', () => {
     const all = await names.latest(penaltyNamesKept);
     assert.equal(all.length, penaltyNamesKept);
     assert.ok(!all.some(({ user }) => user === 'user0@example.org'));
-    assert.equal(await client.hLen('ps:p:{names}:sealed'), penaltyNamesKept);
+    assert.equal(await redis.client().hLen('ps:p:{names}:sealed'), penaltyNamesKept);
     nowMs += 900_001;
     assert.deepEqual(await names.latest(penaltyNamesKept), []);
-    assert.ok((await client.pTTL('ps:p:{names}:sealed')) > 0, 'it has an end');
+    assert.ok((await redis.client().pTTL('ps:p:{names}:sealed')) > 0, 'it has an end');
   });
 
   test('cannot be listed or lifted while Redis is away, which is no empty list', async () => {

@@ -9,6 +9,7 @@ import {
   type StatisticsBatch,
   type WayIn,
 } from '../../core/statistics.ts';
+import { browserFamilies } from '../../core/text.ts';
 
 /** Dependencies of a collector. */
 interface CollectorDeps {
@@ -245,12 +246,7 @@ const clientKinds: readonly (readonly [kind: string, mark: RegExp])[] = [
   ['iOS programs', /\bdataaccessd\/|^Apple-iP|^iOS\/|\baccountsd\//],
   ['macOS programs', /^macOS\/|^Mac[ _+]OS[ _+]X\/|^Mac\+OS\+X/],
   ['Android programs', /^Android[-/]|\bAndroid-Mail\b|^SAMSUNG-/],
-  ['Edge', /\bEdg(?:e|A|iOS)?\//],
-  ['Opera', /\bOPR\//],
-  ['Samsung Internet', /\bSamsungBrowser\//],
-  ['Firefox', /\b(?:Firefox|FxiOS)\//],
-  ['Chrome', /\b(?:Chrome|CriOS|Chromium)\//],
-  ['Safari', /\bSafari\//],
+  ...browserFamilies,
 ];
 
 /** The kind of a client, one of a fixed set: a browser family, or a kind of program. */
