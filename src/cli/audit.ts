@@ -12,11 +12,11 @@ import {
   type AuditFilter,
   type AuditLine,
 } from '../core/audit.ts';
-import { isoTime } from '../core/clock.ts';
+import { isoTime, systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { readAuditKeys } from '../sessions/keys-file.ts';
 import type { CommandEnvironment } from './environment.ts';
-import { whyUnread } from './named-arguments.ts';
+import { countLines, whyUnread } from './named-arguments.ts';
 import {
   configOption,
   type ExitCode,
@@ -29,7 +29,7 @@ import {
   wholeNumber,
   withExamples,
 } from './options.ts';
-import { json, table } from './output.ts';
+import { createProgress, json, table } from './output.ts';
 
 interface FilterOptions {
   readonly event?: string;
@@ -129,15 +129,28 @@ function addVerify(audit: Command, environment: CommandEnvironment, end: (code: 
       const { readAuditAnchors } = await environment.loadGateway();
       const keys = await readAuditKeys(config.sessions.keysFile);
       const names = files.length > 0 ? files : (await auditFiles(file)).toReversed();
-      const found = await verify(placedTexts(names), {
+      const total = environment.progress === undefined ? undefined : await countLines(...names);
+      const progress = createProgress(environment, systemClock, { noun: 'lines', total });
+      const found = await verify(counted(placedTexts(names), progress.count), {
         keyOf: (id) => keys.get(id),
         anchors: options.withoutStore === true ? [] : await readAuditAnchors(config, silentLog),
         belongsHere: (anchor) => files.length === 0 && anchor.node === hostname() && anchor.file === file,
         olderRemoved: options.olderRemoved === true,
       });
+      progress.end();
       environment.print(options.format === 'json' ? json(found) : inWords(found));
       end(found.findings.length === 0 ? exitCodes.ok : exitCodes.no);
     });
+}
+
+/** Tells how many items have been taken. */
+async function* counted<Item>(items: AsyncIterable<Item>, tell: (count: number) => void): AsyncGenerator<Item> {
+  let count = 0;
+  for await (const item of items) {
+    yield item;
+    count += 1;
+    tell(count);
+  }
 }
 
 function withFilters(command: Command): Command {

@@ -8,17 +8,17 @@ import { compareDirectories, type Comparison, type HomeChange } from '../directo
 import { operatorName } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { whyUnread } from './named-arguments.ts';
-import { usersFrom } from './lookup.ts';
+import { totalOf, usersFrom } from './lookup.ts';
 import {
   configOption,
   type ExitCode,
   exitCodes,
   exitCodesHelp,
-  type Format,
-  formatOption,
+  type ListFormat,
+  listFormatOption,
   withExamples,
 } from './options.ts';
-import { createProgress, json } from './output.ts';
+import { createProgress, listText } from './output.ts';
 
 type WrittenSource = Config['directory']['sources'][number];
 
@@ -79,8 +79,8 @@ function addDirectoryCompare(directory: Command, environment: CommandEnvironment
     .argument('<old>', 'the current configuration')
     .argument('<new>', 'the new configuration')
     .argument('[user...]', 'user names; with - or none, standard input is read, one name per line')
-    .addOption(formatOption())
-    .action(async (before: string, after: string, users: string[], { format }: { format: Format }) => {
+    .addOption(listFormatOption())
+    .action(async (before: string, after: string, users: string[], { format }: { format: ListFormat }) => {
       const unread = await whyUnread(before, after);
       if (unread !== undefined) {
         environment.complain(unread);
@@ -105,7 +105,7 @@ ${exitCodesHelp}`;
 async function printComparison(
   { before, after }: { readonly before: Config; readonly after: Config },
   users: readonly string[],
-  format: Format,
+  format: ListFormat,
   environment: CommandEnvironment,
 ): Promise<ExitCode> {
   if (users.length === 0 && environment.ask !== undefined) {
@@ -119,31 +119,40 @@ async function printComparison(
     parseName: createLoginNameParser(config.directory.nameRules),
   });
   const changes: HomeChange[] = [];
-  const progress = createProgress(environment, systemClock);
+  const words = users.length === 0 ? ['-'] : users;
+  const progress = createProgress(environment, systemClock, { total: await totalOf(words, environment) });
   const comparison = await compareDirectories(
     { before: await open(before), after: await open(after) },
-    usersFrom(users.length === 0 ? ['-'] : users, environment.lines),
+    usersFrom(words, environment.lines),
     { onChange: (change) => void changes.push(change), onProgress: (count) => progress.count(count) },
     new AbortController().signal,
   );
   progress.end();
   changes.sort((a, b) => (a.user < b.user ? -1 : 1));
-  environment.print(format === 'json' ? comparisonJson(comparison, changes) : comparisonText(comparison, changes));
+  if (format === 'table') environment.print(`${changes.map(changeLine).join('')}${comparisonSums(comparison)}`);
+  else environment.print(listText(comparisonList(comparison, changes), format, environment));
+  // A spreadsheet has no place for sums.
+  if (format === 'csv') environment.complain(comparisonSums(comparison));
   if (comparison.unsure > 0) return exitCodes.unavailable;
   return comparison.moved > 0 ? exitCodes.no : exitCodes.ok;
 }
 
-function comparisonJson({ flows, ...counts }: Comparison, changes: readonly HomeChange[]): string {
-  return json({ ...counts, flows: Object.fromEntries(flows), changes });
+function comparisonList({ flows, ...counts }: Comparison, changes: readonly HomeChange[]) {
+  const rows = changes.map(({ user, from, to }) => [user, from, to]);
+  return { headings: ['USER', 'FROM', 'TO'], rows, body: { ...counts, flows: Object.fromEntries(flows), changes } };
 }
 
-/** Users first, one per line between tabs; what they add up to is read last, and so stands last. */
-function comparisonText({ users, moved, unsure, flows }: Comparison, changes: readonly HomeChange[]): string {
-  const lines = changes.map(({ user, from, to }) => `${user}\t${from}\t${to}\n`);
+/** A user who would move, between tabs. */
+function changeLine({ user, from, to }: HomeChange): string {
+  return `${user}\t${from}\t${to}\n`;
+}
+
+/** What the users add up to: it is read last, and so stands last. */
+function comparisonSums({ users, moved, unsure, flows }: Comparison): string {
   const sums = [...flows].sort(([, a], [, b]) => b - a).map(([flow, count]) => `  ${flow}: ${count}\n`);
   const share = users === 0 ? '' : ` (${((moved * 100) / users).toFixed(1)} %)`;
   const doubt = unsure === 0 ? '' : `Not known for ${unsure}: a source did not answer.\n`;
-  return `${lines.join('')}${moved} of ${users} users would move${share}.\n${sums.join('')}${doubt}`;
+  return `${moved} of ${users} users would move${share}.\n${sums.join('')}${doubt}`;
 }
 
 type WeightsByBackend = ReadonlyMap<string, number>;
@@ -164,8 +173,8 @@ function addDirectoryPreview(directory: Command, environment: CommandEnvironment
         .makeOptionMandatory(),
     )
     .addOption(configOption())
-    .addOption(formatOption())
-    .action(async (users: string[], options: { weight: WeightsByBackend; config: string; format: Format }) => {
+    .addOption(listFormatOption())
+    .action(async (users: string[], options: { weight: WeightsByBackend; config: string; format: ListFormat }) => {
       const before = await loadConfig(options.config, { env: environment.env, checksDrivers: true });
       const problem = problemWith(before, options.weight);
       if (problem !== undefined) {

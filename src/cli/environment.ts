@@ -17,6 +17,8 @@ export interface CommandEnvironment {
   readonly ask?: (question: string) => Promise<string>;
   /** The lines of standard input. */
   readonly lines: () => AsyncIterable<string>;
+  /** How many lines standard input has; undefined if nobody knows before its end. */
+  readonly lineCount?: () => Promise<number | undefined>;
   /** Replaces the progress line of long work; undefined without a terminal. */
   readonly progress?: (text: string) => void;
   /** The terminal, for commands that fill it; undefined without one. */

@@ -15,7 +15,7 @@ import {
   listFormatOption,
   withExamples,
 } from './options.ts';
-import { createProgress, listText } from './output.ts';
+import { amount, createProgress, listText } from './output.ts';
 
 /** The result for one user. `source` is the one that decided, by its position and type. */
 interface LookupRow {
@@ -50,7 +50,10 @@ export function addLookup(program: Command, environment: CommandEnvironment, end
       const all = inOrder(usersFrom(users, environment.lines), parallelLookups, (user) =>
         lookUp(user, parse, directory),
       );
-      if (users.includes('-')) return end(await stream(all, format, environment));
+      if (users.includes('-')) {
+        const total = await totalOf(users, environment);
+        return end(await stream(all, { format, total }, environment));
+      }
       const found: LookupRow[] = [];
       for await (const one of all) found.push(one);
       environment.print(listText({ headings, rows: found.map(lookupCells), body: found }, format, environment));
@@ -97,17 +100,19 @@ function lookupCells({ typed, backend = '-', source = '-', user = '-', answer, w
 /** Prints each result as it comes, so that a million lines need no memory. */
 async function stream(
   all: AsyncIterable<LookupRow>,
-  format: ListFormat,
+  { format, total }: { readonly format: ListFormat; readonly total: number | undefined },
   environment: CommandEnvironment,
 ): Promise<ExitCode> {
-  const progress = createProgress(environment, systemClock);
+  const progress = createProgress(environment, systemClock, { total });
   let code: ExitCode = exitCodes.ok;
   let users = 0;
+  const counts = new Map<LookupRow['answer'], number>();
   let waiting = '';
   for await (const found of all) {
     waiting += streamLine(found, format);
     code = worst([code, answerCode(found)]);
     users += 1;
+    counts.set(found.answer, (counts.get(found.answer) ?? 0) + 1);
     progress.count(users);
     // One write per line would take longer than the lookups.
     if (waiting.length < chunk) continue;
@@ -116,6 +121,8 @@ async function stream(
   }
   progress.end();
   environment.print(waiting);
+  const sums = [...counts].map(([answer, count]) => `, ${amount(count)} ${answer}`);
+  progress.total(`${amount(users)} users${sums.join('')}`);
   return code;
 }
 
@@ -129,6 +136,16 @@ function streamLine(row: LookupRow, format: ListFormat): string {
 
 function worst(codes: readonly ExitCode[]): ExitCode {
   return codes.reduce((worse, code) => (code > worse ? code : worse), exitCodes.ok);
+}
+
+/** How many users these words name, for the progress; undefined if nobody knows, or nobody looks. */
+export async function totalOf(
+  words: readonly string[],
+  { progress, lineCount }: Pick<CommandEnvironment, 'progress' | 'lineCount'>,
+): Promise<number | undefined> {
+  if (progress === undefined || !words.includes('-')) return words.length;
+  const lines = await lineCount?.();
+  return lines === undefined ? undefined : words.filter((word) => word !== '-').length + lines;
 }
 
 /** Yields the users on the command line; for `-` those on standard input, one per line. */

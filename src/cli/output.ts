@@ -141,7 +141,10 @@ interface ProgressOptions {
   readonly total?: number | undefined;
 }
 
-/** Shows a count on the terminal, with the time that is left, a few times a second; does nothing without a terminal. */
+/**
+ * Shows on the terminal how much of long work is done, with the time that is left, a few times a second, and what it adds
+ * up to; does nothing without a terminal. All long work uses it.
+ */
 export function createProgress(
   { progress }: Pick<CommandEnvironment, 'progress'>,
   clock: Clock,
@@ -163,6 +166,11 @@ export function createProgress(
     /** Removes the progress line. */
     end(): void {
       if (shownMs !== startedMs) progress?.('');
+    },
+    /** Says what the work adds up to, and how long it took; only on a terminal, where somebody waited for it. */
+    total(text: string): void {
+      const took = spanText(clock.nowMs() - startedMs);
+      progress?.(`${text}${took === undefined ? '' : `, in ${took}`}.\n`);
     },
   };
 }

@@ -6,7 +6,7 @@ import { countedBy, countedOutcomes, waysIn } from '../core/statistics.ts';
 import { csvRow } from '../core/text.ts';
 import { type ApiReply, type AskApi, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
-import { whyUnread } from './named-arguments.ts';
+import { countLines, whyUnread } from './named-arguments.ts';
 import {
   configOption,
   type ExitCode,
@@ -134,8 +134,7 @@ function addLast(stats: Command, { environment, end }: StatisticsCommandParts): 
         environment.complain(unread);
         return end(exitCodes.invalid);
       }
-      const input = wanted.never === '-' ? undefined : createReadStream(wanted.never);
-      return end(await listing.never(input === undefined ? environment.lines() : createInterface({ input })));
+      return end(await listing.never(wanted.never));
     });
 }
 
@@ -182,6 +181,7 @@ class Listing {
   readonly #ask: AskApi;
   readonly #environment: CommandEnvironment;
   readonly #format: ListFormat;
+  #progress: ReturnType<typeof createProgress>;
   #written = 0;
   #knownSince: unknown;
   #code: ExitCode = exitCodes.ok;
@@ -190,10 +190,10 @@ class Listing {
     this.#ask = ask;
     this.#environment = environment;
     this.#format = format;
+    this.#progress = createProgress(environment, systemClock);
   }
 
   async before(time: string | undefined): Promise<ExitCode> {
-    const progress = createProgress(this.#environment, systemClock);
     this.#begin();
     const page = (cursor: string): Promise<ApiReply> => {
       const query = new URLSearchParams({ cursor, ...(time === undefined ? {} : { before: time }) });
@@ -206,9 +206,9 @@ class Listing {
       // The gateway reads the next page while this one is written.
       asked = typeof cursor === 'string' ? page(cursor) : undefined;
       this.#write(rowsIn(users));
-      progress.count(this.#written);
+      this.#progress.count(this.#written);
     }
-    progress.end();
+    this.#progress.end();
     return this.#end();
   }
 
@@ -227,12 +227,17 @@ class Listing {
   }
 
   /** Lists users of a file who never signed in. Lines that name nobody are told, and so not taken for inactive users. */
-  async never(lines: AsyncIterable<string>): Promise<ExitCode> {
+  async never(file: string): Promise<ExitCode> {
+    const { progress: isShown, lineCount, lines } = this.#environment;
+    const count = file === '-' ? lineCount : () => countLines(file);
+    const total = isShown === undefined ? undefined : await count?.();
+    this.#progress = createProgress(this.#environment, systemClock, { noun: 'names', total });
     this.#begin();
     let names: { readonly name: string; readonly line: number }[] = [];
     let bytes = 0;
     let line = 0;
-    for await (const text of lines) {
+    let asked = 0;
+    for await (const text of file === '-' ? lines() : createInterface({ input: createReadStream(file) })) {
       line += 1;
       const name = text.trim();
       if (name === '' || name.startsWith('#')) continue;
@@ -240,14 +245,18 @@ class Listing {
       bytes += JSON.stringify(name).length * 3;
       if (names.length < namesAsked && bytes < bytesAsked) continue;
       if (!(await this.#askOf(names))) return this.#code;
+      asked += names.length;
+      this.#progress.count(asked);
       [names, bytes] = [[], 0];
     }
     if (names.length > 0 && !(await this.#askOf(names))) return this.#code;
+    this.#progress.end();
     return this.#end();
   }
 
   async #askOf(names: readonly { readonly name: string; readonly line: number }[]): Promise<boolean> {
     const reply = await this.#ask('POST', '/statistics/last', { users: names.map(({ name }) => name) });
+    this.#progress.end();
     if (this.#isRefused(reply)) return false;
     const rows = rowsIn(reply.body['users']);
     for (const [index, { found }] of rows.entries()) {
@@ -261,6 +270,7 @@ class Listing {
   }
 
   #isRefused(reply: ApiReply): boolean {
+    if (reply.status >= 400) this.#progress.end();
     const refused = refusalCode(reply, this.#environment.complain);
     if (refused !== undefined) this.#code = refused;
     this.#knownSince = reply.body['known_since'] ?? this.#knownSince;

@@ -13,7 +13,7 @@ import {
   reasonOption,
   withExamples,
 } from './options.ts';
-import { type Cell, createProgress, listText, timeCell } from './output.ts';
+import { amount, type Cell, createProgress, listText, timeCell } from './output.ts';
 
 interface MoveOptions {
   readonly config: string;
@@ -159,6 +159,7 @@ async function moveAll(
   signals.on('SIGINT', interrupt);
   let code: ExitCode = exitCodes.ok;
   let done = 0;
+  const sums = new Map<string, number>();
   try {
     for (const order of orders) {
       if (done > 0) await pause(60_000 / options.rate, interrupted.signal);
@@ -169,11 +170,17 @@ async function moveAll(
       const refused = refusalCode(reply, (text) => complain(`${order.user}: ${text}`));
       if (refused !== undefined) code = refused;
       else print(`${done}/${orders.length} ${order.user}: ${said(reply)}\n`);
+      const sum = refused === undefined ? sumOf(reply) : 'not moved';
+      sums.set(sum, (sums.get(sum) ?? 0) + 1);
       progress.count(done);
     }
   } finally {
     signals.off('SIGINT', interrupt);
     progress.end();
+  }
+  if (orders.length > 1) {
+    const each = [...sums].map(([sum, count]) => `${amount(count)} ${sum}`).join(', ');
+    print(`${amount(done)} of ${amount(orders.length)} users: ${each}.\n`);
   }
   if (done === orders.length) return code;
   complain(
@@ -202,6 +209,12 @@ function said({ body }: ApiReply): string {
   if (outcome !== 'planned') return `${cell(outcome)}${from === undefined ? '' : `, ${cell(from)} → ${cell(to)}`}`;
   const hooks = [before, after].filter((hook) => hook !== undefined).map(cell);
   return `would move ${cell(from)} → ${cell(to)}${hooks.length === 0 ? '' : `, running ${hooks.join(' and ')}`}`;
+}
+
+/** What became of a user, as the sums name it. */
+function sumOf({ body }: ApiReply): string {
+  const outcome = cell(body['outcome']);
+  return outcome === 'planned' ? 'would move' : outcome.replace(/^lives on .*: /, '');
 }
 
 const moveHeadings = ['USER', 'FROM', 'TO', 'PHASE', 'SINCE', 'BY', 'STATUS'];

@@ -6,7 +6,8 @@ import type { CommandEnvironment, GatewayModule } from '../../src/cli/environmen
 import { runCommand } from '../../src/cli/program.ts';
 import { spawn } from '../programs.ts';
 
-const bin = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
+/** The command as a file. */
+export const bin = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 
 export interface Ended {
   readonly code: number;

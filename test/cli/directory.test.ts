@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
@@ -10,7 +10,8 @@ import { silentLog } from '../../src/core/log.ts';
 import { makeKeysFile, ringOf } from '../../src/sessions/keys-file.ts';
 import { filesOf } from '../config/config.fixture.ts';
 import { freePorts } from '../ports.fixture.ts';
-import { postern } from './cli.fixture.ts';
+import { runProgram } from '../programs.ts';
+import { bin, postern } from './cli.fixture.ts';
 
 /** Backends where nothing listens, a map, and a hash for the rest. */
 async function site(t: TestContext, weights = 'a: 1, b: 1') {
@@ -68,6 +69,22 @@ describe('postern lookup -', () => {
   });
 });
 
+describe('the progress of postern lookup -', () => {
+  /** Runs the command on a terminal, with a file as its standard input. */
+  function onTerminal(cwd: string, input: string): Promise<string> {
+    const command = `${process.execPath} ${bin} lookup -c old.yaml - < ${input} > homes.tsv`;
+    return runProgram('script', ['--quiet', '--command', command, '/dev/null'], { cwd });
+  }
+
+  test('counts up to the lines of the file, and ends with what they add up to', async (t) => {
+    const cwd = await site(t);
+    await writeFile(join(cwd, 'names.txt'), `alice\n\nno*body\n${numbered(100_000)}`);
+    const shown = await onTerminal(cwd, 'names.txt');
+    assert.match(shown, /\d of 100,002 users, [\d,]+ a second/);
+    assert.match(shown, /\r100,002 users, 100,001 found, 1 malformed(?:, in \d+ s)?\.\r?\n/);
+  });
+});
+
 describe('postern directory', () => {
   test('compare names who would live elsewhere, and how many: 1 for some, 0 for none', async (t) => {
     const cwd = await site(t);
@@ -82,6 +99,21 @@ describe('postern directory', () => {
     ]);
     const none = await postern(['directory', 'compare', 'old.yaml', 'new.yaml', 'alice', 'bob'], { cwd });
     assert.deepEqual([none.code, none.out], [0, '0 of 2 users would move (0.0 %).\n']);
+  });
+
+  test('compare gives a spreadsheet the users alone, and says on standard error what they add up to', async (t) => {
+    const cwd = await site(t);
+    const args = ['directory', 'compare', 'old.yaml', 'new.yaml', '--format'];
+    const { code, out, err } = await postern([...args, 'csv'], { cwd, input: numbered(50) });
+    const [head, ...rows] = out.trimEnd().split('\r\n');
+    assert.deepEqual([code, head], [1, 'user,from,to']);
+    assert.ok(
+      rows.every((row) => /^u\d+,a,b$/.test(row)),
+      out,
+    );
+    assert.equal(err, `${rows.length} of 50 users would move (${rows.length * 2}.0 %).\n  a → b: ${rows.length}\n`);
+    const told = JSON.parse((await postern([...args, 'json'], { cwd, input: numbered(50) })).out);
+    assert.deepEqual([told.users, told.moved, told.changes.length], [50, rows.length, rows.length]);
   });
 
   test('preview says the same of other weights as a comparison with them', async (t) => {

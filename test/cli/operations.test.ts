@@ -184,10 +184,16 @@ describe('the commands for a running gateway', () => {
     writeFileSync(file, '# the first ones\nalice b\nanna   b # with a comment\n\nnobody b\n');
     const all = ['user', 'move', '--file', file, '--rate', '100000', ...reason];
     const planned = await postern(...all, '--dry-run');
-    assert.match(planned.out, /^1\/3 alice: would move a → b\n2\/3 anna: would move a → b\n$/);
+    assert.match(
+      planned.out,
+      /^1\/3 alice: would move a → b\n2\/3 anna: would move a → b\n3 of 3 users: 2 would move, 1 not moved\.\n$/,
+    );
     assert.equal(planned.code, 1);
     assert.match(planned.err, /^nobody: no source of the directory knows nobody@example\.test\n/);
-    assert.match((await postern(...all)).out, /^1\/3 alice: moved, a → b\n2\/3 anna: moved, a → b\n$/);
+    assert.match(
+      (await postern(...all)).out,
+      /^1\/3 alice: moved, a → b\n2\/3 anna: moved, a → b\n3 of 3 users: 2 moved, 1 not moved\.\n$/,
+    );
     assert.match((await postern(...all)).out, /alice: already-there/);
     const status = await postern('move', 'status');
     assert.match(status.out, /^alice@example\.test +a +b +done .*alice@example\.test lives on b$/m);
