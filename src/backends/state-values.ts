@@ -99,6 +99,8 @@ export interface ReloadOrder {
   readonly by: string;
   readonly reason: string;
   readonly atMs: number;
+  /** The nodes that were there when it was given. */
+  readonly nodes: readonly string[];
 }
 
 /** Reads a stored order to reload; undefined if the text has another form. */
@@ -140,7 +142,9 @@ function isSetState(value: unknown): value is SetState {
 }
 
 function isReloadOrder(value: unknown): value is ReloadOrder {
-  return isObject(value) && hasTexts(value, 'id', 'by', 'reason') && isTime(value['atMs']);
+  if (!isObject(value) || !hasTexts(value, 'id', 'by', 'reason') || !isTime(value['atMs'])) return false;
+  const { nodes } = value;
+  return Array.isArray(nodes) && nodes.every((name) => typeof name === 'string');
 }
 
 function isActiveHost(value: unknown): value is ActiveHost {

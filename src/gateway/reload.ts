@@ -125,7 +125,7 @@ interface ReloadOrdersDeps {
       readonly read: () => Promise<readonly Pick<NodeReport, 'name' | 'reload'>[]>;
     };
     readonly cluster: Pick<ClusterState, 'nodeName'> & {
-      readonly state: Pick<ClusterState['state'], 'watch'>;
+      readonly state: Pick<ClusterState['state'], 'watch' | 'isFollowed'>;
       readonly reloads: Pick<ClusterState['reloads'], 'get' | 'set'>;
     };
   };
@@ -153,15 +153,20 @@ const askAgainMs = 250;
  * Obeys orders to reload, and gives them. An order travels by the shared state, the answers by the reports of nodes.
  *
  * A node obeys each order but the one that stands at its start: it has just read its configuration. The time of an
- * order decides nothing, since clocks of nodes differ.
+ * order decides nothing, since clocks of nodes differ. If the state could not be read at the start, the first order that
+ * is read counts only if it names this node: each start has another name.
  */
 export function createReloadOrders({ node, reload, clock, log }: ReloadOrdersDeps): ReloadOrders {
   const { reports, cluster } = node;
   let lastId = cluster.reloads.get(orderKey)?.id;
+  let isFirstRead = lastId === undefined && !cluster.state.isFollowed();
   const stop = cluster.state.watch(() => {
     const order = cluster.reloads.get(orderKey);
+    const mayBeOld = isFirstRead && !cluster.state.isFollowed();
+    isFirstRead = false;
     if (order === undefined || order.id === lastId) return;
     lastId = order.id;
+    if (mayBeOld && !order.nodes.includes(cluster.nodeName)) return;
     log.info('reload-ordered', { by: order.by, reason: order.reason });
     void obey(order.id);
   });
@@ -178,7 +183,7 @@ export function createReloadOrders({ node, reload, clock, log }: ReloadOrdersDep
     async everywhere(by, reason) {
       const names = (await reports.read()).map(({ name }) => name);
       const id = randomUUID();
-      await cluster.reloads.set(orderKey, { id, by, reason, atMs: clock.nowMs() });
+      await cluster.reloads.set(orderKey, { id, by, reason, atMs: clock.nowMs(), nodes: names });
       const deadline = AbortSignal.timeout(answerMs);
       const outcomes = new Map<string, ReloadOutcome | undefined>(names.map((name) => [name, undefined]));
       for (;;) {

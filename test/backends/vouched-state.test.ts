@@ -89,7 +89,7 @@ const entries: Readonly<Record<ReadTable, { readonly text: string; readonly pars
     parseOpenedMailbox,
   ),
   notices: entry([{ actor: 'sam', reason: 'asked', minutes: 5, atMs: 1 }], parseNotices),
-  reloads: entry({ id: 'x', by: 'ops', reason: 'disks', atMs: 1 }, parseReloadOrder),
+  reloads: entry({ id: 'x', by: 'ops', reason: 'disks', atMs: 1, nodes: ['a'] }, parseReloadOrder),
   audit: entry({ sequence: 4, mac: 'x', timeMs: 1, node: 'n', file: 'f' }, (text) => text),
 };
 
