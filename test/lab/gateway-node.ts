@@ -2,13 +2,15 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { eventually } from '../eventually.fixture.ts';
 import { freePorts } from '../ports.fixture.ts';
 import { spawn } from '../programs.ts';
 import type { Lab } from './lab.ts';
 
+const clock = fileURLToPath(new URL('../integrations/clock.mjs', import.meta.url));
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 
 /** The shared parts of a cluster: the configuration's folder, the addresses, and Redis. */
@@ -25,12 +27,19 @@ export interface ClusterOptions {
 /** Gateway nodes in front of the lab, each a separate process, as in production. */
 export interface Cluster extends AsyncDisposable {
   readonly nodes: readonly GatewayNode[];
+  /** Sets the clocks of all nodes so much ahead of ours. A node that is started later has the true time. */
+  setClocks(offsetMs: number): Promise<void>;
 }
 
 export interface GatewayNode {
   readonly origin: string;
+  readonly configFile: string;
+  /** The socket of its API. */
+  readonly socket: string;
   /** Every line of its log. */
   readonly log: readonly string[];
+  /** Its metrics, as Prometheus reads them. */
+  scrape(): Promise<string>;
   /** SIGKILL: no request is finished, and no connection is closed properly. */
   kill(): Promise<void>;
   /** Starts it again on the same address. */
@@ -43,7 +52,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const ports = await freePorts(options.nodes);
   await writeFile(
     join(folder, 'users.map'),
-    'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\nbert@example.test: b\nsam@example.test: b\n',
+    `alice@example.test: a
+anna@example.test: a
+nina@other.test: a
+bob@example.test: b
+bert@example.test: b
+sam@example.test: b
+`,
   );
   const nodes: Node[] = [];
   const end = async (): Promise<void> => {
@@ -62,7 +77,11 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await end();
     throw error;
   }
-  return { nodes, [Symbol.asyncDispose]: end };
+  const setClocks = async (offsetMs: number): Promise<void> => {
+    await writeFile(join(folder, 'clock'), String(offsetMs));
+    await Promise.all(nodes.map((node) => node.readClock()));
+  };
+  return { nodes, setClocks, [Symbol.asyncDispose]: end };
 }
 
 function configuration(
@@ -75,7 +94,7 @@ function configuration(
   return `listen: 127.0.0.1:${port}
 public_url: [${ports.map((each) => `"http://127.0.0.1:${each}"`).join(', ')}]
 trusted_proxies: [127.0.0.1/32]
-operators: { listen: 127.0.0.1:0 }
+operators: { listen: 127.0.0.1:0, socket: api-${port}.sock }
 sessions: { redis: "${redisUrl}", keys_file: keys, ${sessions} }
 directory:
   default_domain: example.test
@@ -93,18 +112,22 @@ ${settings}
 
 class Node implements GatewayNode {
   readonly configFile: string;
+  readonly socket: string;
   readonly origin: string;
   readonly log: string[] = [];
   #process: ChildProcess | undefined;
+  #operators = '';
 
   constructor(configFile: string, port: number) {
     this.configFile = configFile;
+    this.socket = join(dirname(configFile), `api-${port}.sock`);
     this.origin = `http://127.0.0.1:${port}`;
   }
 
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [program, 'serve', '-c', this.configFile], {
+    const child = spawn(process.execPath, ['--import', clock, program, 'serve', '-c', this.configFile], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, POSTERN_TEST_CLOCK: join(dirname(this.configFile), 'clock') },
     });
     this.#process = child;
     const endWithUs = (): void => void child.kill('SIGKILL');
@@ -113,12 +136,24 @@ class Node implements GatewayNode {
     const ready = Promise.withResolvers<void>();
     const note = (line: string): void => {
       this.log.push(line);
-      if (/"event":"ready"/.test(line)) ready.resolve();
+      if (!line.includes('"event":"ready"')) return;
+      this.#operators = /"operators":(\d+)/.exec(line)?.[1] ?? '';
+      ready.resolve();
     };
     createInterface({ input: child.stdout }).on('line', note);
     createInterface({ input: child.stderr }).on('line', note);
     child.once('exit', (code) => ready.reject(new Error(`the gateway ended with ${code}:\n${this.log.join('\n')}`)));
     await ready.promise;
+  }
+
+  async readClock(): Promise<void> {
+    const known = this.log.length;
+    this.#process?.kill('SIGUSR2');
+    await eventually(() => this.log.includes('"the clock was set"', known));
+  }
+
+  async scrape(): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.#operators}/metrics`)).text();
   }
 
   async kill(): Promise<void> {

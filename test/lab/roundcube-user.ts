@@ -35,6 +35,9 @@ export class RoundcubeUser {
   readonly cookies = new Map<string, string>();
   /** All Set-Cookie lines so far. */
   readonly setCookies: string[] = [];
+  /** All answers so far. */
+  readonly answers: { readonly target: string; readonly bytes: number }[] = [];
+  userAgent = browserName;
   #token = '';
 
   constructor(origin: string) {
@@ -93,7 +96,7 @@ export class RoundcubeUser {
     const request = sendRequest(this.origin + target, {
       method,
       headers: {
-        'user-agent': browserName,
+        'user-agent': this.userAgent,
         'x-forwarded-for': this.address,
         'x-forwarded-proto': 'http',
         'sec-fetch-site': 'same-origin',
@@ -110,6 +113,7 @@ export class RoundcubeUser {
     assert.ok(response instanceof IncomingMessage);
     this.#keepCookies(response.headers['set-cookie'] ?? []);
     const content = Buffer.concat(await response.toArray());
+    this.answers.push({ target, bytes: content.length });
     return {
       status: response.statusCode ?? 0,
       headers: response.headers,
