@@ -200,7 +200,7 @@ export const metricTable = {
   },
   postern_penalties: {
     type: 'gauge',
-    help: 'Penalties in force in the whole cluster, by whom they delay; counted at most every 30 s, and to 1000 at most.',
+    help: 'Penalties in force in the whole cluster, by whom they delay; counted at most every 30 s, up to 1000, among the 3000 names with the latest wrong passwords.',
     unit: 'penalties',
     labels: { kind: anyOf(['user-network', 'user', 'network']) },
     moves: 'each wrong password, and `postern penalty lift`',

@@ -39,6 +39,12 @@ describe('a backend whose primary dies', () => {
     const back = await site.api('PUT', '/backends/a/active', { host: 'a', reason });
     assert.equal(back.status, 200);
   });
+
+  it('is counted as one failover, which is neither the operator’s way back nor anything of another backend', async () => {
+    const metrics = await (await fetch(`http://127.0.0.1:${site.gateway.ports.operators}/metrics`)).text();
+    const counts = metrics.split('\n').filter((line) => line.startsWith('postern_failovers_total'));
+    assert.deepEqual(counts, ['postern_failovers_total{backend="a"} 1', 'postern_failovers_total{backend="b"} 0']);
+  });
 });
 
 describe('an operator', () => {
