@@ -255,7 +255,10 @@ async function openForOperators(
     nodeReadings({ holder, node, redis: node.redis, state, serving, isReloadGood: () => reload.isLastGood }),
   );
   const api = createGatewayApi({ node, holder, availability, reloads, log: node.parts.log });
-  if (settings.socket !== undefined) opened.use(await openApiSocket(settings.socket, settings.socketMode, api));
+  if (settings.socket !== undefined) {
+    const access = { mode: settings.socketMode, ...defined({ group: settings.socketGroup }) };
+    opened.use(await openApiSocket(settings.socket, access, api));
+  }
   return openOperators(
     settings,
     {

@@ -1,7 +1,6 @@
 import { createInterface as createLines } from 'node:readline';
 import { createInterface, type Interface } from 'node:readline/promises';
 import type { CommandEnvironment } from './cli/environment.ts';
-import { countLines } from './cli/named-arguments.ts';
 import { exitCodes } from './cli/options.ts';
 import { wantsColours } from './cli/output.ts';
 import { runCommand } from './cli/program.ts';
@@ -32,7 +31,7 @@ const environment: CommandEnvironment = {
   ...(process.stdin.isTTY ? { ask: askPerson } : {}),
   lines: () => createLines({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }),
   // Opened anew, a file is read from its beginning, and standard input stays where it is.
-  lineCount: () => countLines('/dev/stdin'),
+  lineCount: async () => (await import('./cli/named-arguments.ts')).countLines('/dev/stdin'),
   ...(process.stderr.isTTY ? { progress: (text) => void process.stderr.write(`\r${text}\u001b[K`) } : {}),
   ...(process.stdin.isTTY && process.stdout.isTTY ? { terminal: { rows: () => process.stdout.rows, onKey } } : {}),
   env: process.env,

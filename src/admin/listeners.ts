@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmodSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, rmSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, createServer as createSocketServer, isIP, type Server as SocketServer } from 'node:net';
 import { hostname } from 'node:os';
@@ -116,11 +116,19 @@ export function createAgentCheck({ state, weight }: AgentCheckDeps): SocketServe
   });
 }
 
+/** Who may open the API's socket. */
+export interface SocketAccess {
+  readonly mode: number;
+  /** The group that gets the socket, by name or number; the gateway's own if left out. */
+  readonly group?: string | number;
+}
+
 /**
- * Serves the API on a unix socket of this mode, until it is disposed of. It replaces the socket of a node that died,
- * but not one that another process serves. Rejects with what the operator must change if the socket cannot be made.
+ * Serves the API on a unix socket for those who may open it, until it is disposed of. It replaces the socket of a node
+ * that died, but not one that another process serves. Rejects with what the operator must change if the socket cannot be
+ * made.
  */
-export async function openApiSocket(file: string, mode: number, api: Api): Promise<AsyncDisposable> {
+export async function openApiSocket(file: string, access: SocketAccess, api: Api): Promise<AsyncDisposable> {
   const server = createServer((request, response) => void api(request, response, 'socket'));
   let isTaken = false;
   try {
@@ -138,8 +146,10 @@ export async function openApiSocket(file: string, mode: number, api: Api): Promi
     } finally {
       process.umask(mask);
     }
-    chmodSync(file, mode);
+    await admit(file, access);
   } catch (cause) {
+    if (server.listening) server.close();
+    if (cause instanceof PosternError) throw cause;
     const message = `cannot make the socket ${file}: ${messageFrom(cause)}; name another under operators.socket`;
     throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: isTaken, cause });
   }
@@ -151,6 +161,21 @@ export async function openApiSocket(file: string, mode: number, api: Api): Promi
       await closed;
     },
   };
+}
+
+/** Lets the group and then others in; until here the socket is its owner's alone. */
+async function admit(file: string, { mode, group }: SocketAccess): Promise<void> {
+  if (group !== undefined) {
+    const { groupNumber, notGiven } = await import('./system-groups.ts');
+    const gid = await groupNumber(group);
+    try {
+      // A folder with setgid has given it already.
+      if (statSync(file).gid !== gid) chownSync(file, -1, gid);
+    } catch (cause) {
+      throw notGiven(group, cause);
+    }
+  }
+  chmodSync(file, mode);
 }
 
 async function isServed(file: string): Promise<boolean> {

@@ -96,7 +96,7 @@ function nobodyThere(error: unknown, place: string): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error;
   const isForbidden = error.code === 'EACCES';
   const what = isForbidden
-    ? 'run this command as the user that runs the gateway, or as a member of its group with operators.socket_access: group'
+    ? 'run this command as the user that runs the gateway, or as a member of the socket’s group (operators.socket_access, socket_group)'
     : 'is the gateway running with this configuration?';
   const message = `cannot reach the gateway at ${place} (${String(error.code)}): ${what}`;
   return Object.assign(new Error(message, { cause: error }), { syscall: 'connect' });

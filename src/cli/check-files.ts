@@ -35,7 +35,7 @@ export async function checkFiles(
       return keys === undefined ? 'the first node to start creates it' : '';
     }),
     ...written.map(([what = '', file = '']) => look(what, file, async () => writableFile(file))),
-    ...(operators.socket === undefined ? [] : [lookAtSocket(operators.socket)]),
+    ...(operators.socket === undefined ? [] : [lookAtSocket(operators.socket, operators.socketGroup)]),
     ...(loadGateway === undefined ? [] : tables.map(([position]) => lookAtTable(config, position, loadGateway))),
   ]);
 }
@@ -79,7 +79,7 @@ async function look(server: string, address: string, open: () => Promise<string>
 }
 
 /** Checks the socket as `serve` does, which replaces a socket that nobody serves and makes the folder. */
-function lookAtSocket(file: string): Promise<Dialled> {
+function lookAtSocket(file: string, group: string | number | undefined): Promise<Dialled> {
   return look('api socket', file, async () => {
     const there = await statOf(file);
     if (there !== undefined && !there.isSocket()) throw unusableFile(`${file} exists and is not a socket: ${another}`);
@@ -87,8 +87,15 @@ function lookAtSocket(file: string): Promise<Dialled> {
       throw unusableFile(
         `${file} is longer than ${longestSocket} bytes, the limit for the path of a socket: ${another}`,
       );
+    if (group !== undefined) await givableGroup(group);
     return writableFolder(dirname(file));
   });
+}
+
+/** Resolves if there is this group and this user may give the socket to it. */
+async function givableGroup(group: string | number): Promise<void> {
+  const { groupNumber, mayGiveTo, notGiven } = await import('../admin/system-groups.ts');
+  if (!mayGiveTo(await groupNumber(group))) throw notGiven(group, new Error('not a member'));
 }
 
 /** Resolves if this user may write or create the file. */

@@ -23,6 +23,7 @@ const fixed: readonly Fixed[] = [
   ['operators.listen', (config) => config.operators.listen],
   ['operators.socket', (config) => config.operators.socket],
   ['operators.socket_access', (config) => config.operators.socketMode],
+  ['operators.socket_group', (config) => config.operators.socketGroup],
   ['operators.agent_check', (config) => config.operators.agentCheck],
   ['directory_service.listen', (config) => config.directoryService?.listen],
   ['support', (config) => config.support !== undefined],

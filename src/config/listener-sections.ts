@@ -8,6 +8,7 @@ import {
   duration,
   integer,
   leaf,
+  leafOrNumber,
   listenAddress,
   networks,
   oneOf,
@@ -96,6 +97,12 @@ export function operatorsSection(referenced: ReferencedFiles) {
       .describe(
         'Who may open the socket: its `owner`, the user that runs the gateway, or also its `group` (mode 0660).',
       ),
+    socket_group: groupOfMachine()
+      .optional()
+      .describe(
+        'The group that gets the socket, by name or number, with `socket_access: group`; the group of the gateway’s user ' +
+          'unless given. That user must be a member of it, or root.',
+      ),
     token: secret(referenced)
       .optional()
       .describe(
@@ -127,16 +134,52 @@ export function operatorsSection(referenced: ReferencedFiles) {
         'The share of its usual weight, in percent, that the agent check reports for this node. A reload applies it.',
       ),
   })
-    .transform(({ listen, socket, socket_access: access, token, tokens, host_names: hostNames, ...agent }) => ({
-      listen,
-      tokens,
-      ...defined({ socket, token, agentCheck: agent.agent_check }),
-      socketMode: access === 'group' ? 0o660 : 0o600,
-      hostNames,
-      agentWeight: agent.agent_weight,
-    }))
+    .superRefine(({ socket_access: access, socket_group: group }, context) => {
+      if (group === undefined || access === 'group') return;
+      const message =
+        'has no effect, since only the owner may open the socket: add socket_access: group, or leave it out';
+      context.addIssue({ code: 'custom', path: ['socket_group'], message });
+    })
+    .transform(
+      ({
+        listen,
+        socket,
+        socket_access: access,
+        socket_group: socketGroup,
+        token,
+        tokens,
+        host_names: hostNames,
+        ...agent
+      }) => ({
+        listen,
+        tokens,
+        ...defined({ socket, socketGroup, token, agentCheck: agent.agent_check }),
+        socketMode: access === 'group' ? 0o660 : 0o600,
+        hostNames,
+        agentWeight: agent.agent_weight,
+      }),
+    )
     .prefault({})
     .describe('The listener for operators. The public listener never serves what it serves.');
+}
+
+/** The largest number of a group on Linux; the next one means none. */
+const mostGroup = 2 ** 32 - 2;
+
+/** A group of this machine: its name, or its number. */
+function groupOfMachine() {
+  const remedy = 'write one such as adm, or its number';
+  return leafOrNumber({
+    what: 'a name or number of a group',
+    remedy,
+    parse: (text) => {
+      if (/^\d{1,10}$/.test(text) && Number(text) <= mostGroup) return read<number | string>(Number(text));
+      const isName = /^(?!\d+$)[^-:,\s\p{C}][^:,\p{C}]{0,255}$/u.test(text);
+      return isName
+        ? read<number | string>(text)
+        : wrong(`${shownValue(text)} is not a name or number of a group: ${remedy}`);
+    },
+  });
 }
 
 function apiTokenSection() {

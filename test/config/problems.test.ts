@@ -13,7 +13,7 @@ const wrong: readonly (readonly [name: string, more: string, lines: readonly str
     'an unknown key that is near to nothing',
     'operators: { zebra: 1 }',
     [
-      'postern.yaml:5:14 operators.zebra: is not a valid key here: use listen, socket, socket_access, token, tokens, host_names, agent_check or agent_weight',
+      'postern.yaml:5:14 operators.zebra: is not a valid key here: use listen, socket, socket_access, socket_group, token, tokens, host_names, agent_check or agent_weight',
     ],
   ],
   [
@@ -65,7 +65,7 @@ const wrong: readonly (readonly [name: string, more: string, lines: readonly str
     'a section without its keys',
     'operators:',
     [
-      'postern.yaml:5:11 operators: is empty: write its keys: listen, socket, socket_access, token, tokens, host_names, agent_check, agent_weight',
+      'postern.yaml:5:11 operators: is empty: write its keys: listen, socket, socket_access, socket_group, token, tokens, host_names, agent_check, agent_weight',
     ],
   ],
   [

@@ -180,7 +180,7 @@ describe('a place where serve would write', () => {
       message: /^\/proc\/postern\/keys cannot be made \(E\w+\): let the user \w+ write there, or choose another path/,
     });
     await assert.rejects(
-      openApiSocket('/proc/postern/api', 0o600, async () => {}),
+      openApiSocket('/proc/postern/api', { mode: 0o600 }, async () => {}),
       { code: 'ERR_CONFIG_INVALID' },
     );
     assert.throws(() => openEmbeddedDatabase('/proc/postern/db', '', 'a store'), { code: 'ERR_STORE_UNAVAILABLE' });
@@ -204,7 +204,7 @@ describe('a place where serve would write', () => {
   test('keeps a file that stands where the socket would be', async (t) => {
     const folder = filesOf(t, { file: 'mine\n' });
     await assert.rejects(
-      openApiSocket(join(folder, 'file'), 0o600, async () => {}),
+      openApiSocket(join(folder, 'file'), { mode: 0o600 }, async () => {}),
       /something else stands there/,
     );
     assert.ok(existsSync(join(folder, 'file')));

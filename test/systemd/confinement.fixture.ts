@@ -46,10 +46,10 @@ async function membersOf(name: string): Promise<readonly string[]> {
   return (await Promise.all(names.map(membersOf))).flat();
 }
 
-/** The system calls that the unit allows. */
-async function allowedCalls(): Promise<ReadonlySet<string>> {
+/** The system calls that the unit allows, with those of a drop-in. */
+async function allowedCalls(dropIn: string): Promise<ReadonlySet<string>> {
   const allowed = new Set<string>();
-  for (const filter of valuesOf('SystemCallFilter')) {
+  for (const filter of [...valuesOf('SystemCallFilter'), ...valuesOf('SystemCallFilter', dropIn)]) {
     const isDenied = filter.startsWith('~');
     for (const set of filter.replace(/^~/, '').split(' ')) {
       for (const call of await membersOf(set)) {
@@ -99,6 +99,8 @@ mount -t tmpfs -o mode=755 tmpfs /run
 systemd-sysusers /mnt/checkout/deploy/systemd/postern.sysusers
 systemd-tmpfiles --create /mnt/checkout/deploy/systemd/postern.tmpfiles
 install -d -o postern -g postern -m 0700 /var/cache/postern
+for group in $GROUPS_TOO; do echo "$group:x:990:postern" >> /etc/group; done
+chmod "$RUNTIME_MODE" /run/postern
 install -o root -g postern -m 0640 "$FILES"/* /etc/postern
 mkdir /run/systemd
 mount --bind "$NOTICES" /run/systemd
@@ -118,7 +120,7 @@ exec env -i PATH=/usr/bin:/bin NODE_ENV=production NODE_COMPILE_CACHE=/var/cache
   /usr/bin/python3 -c "$CONFINE" $COMMAND
 `;
 
-/** Starts the unit's command with these files in /etc/postern. `dropIn`: its capabilities are added. */
+/** Starts the unit's command with these files in /etc/postern. `dropIn`: what it adds is added. */
 export async function startConfined(files: Readonly<Record<string, string>>, dropIn?: string): Promise<ConfinedUnit> {
   await using opened = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'postern-confined-'));
@@ -126,8 +128,10 @@ export async function startConfined(files: Readonly<Record<string, string>>, dro
   await mkdir(join(folder, 'files'));
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, 'files', name), text);
   const socket = opened.use(await startNoticeSocket());
-  const given = dropIn === undefined ? [] : valuesOf('AmbientCapabilities', readFileSync(join(deploy, dropIn), 'utf8'));
-  const capabilities = given.map((name) => `+${name.replace('CAP_', '').toLowerCase()}`);
+  const added = dropIn === undefined ? '' : readFileSync(join(deploy, dropIn), 'utf8');
+  const capabilities = valuesOf('AmbientCapabilities', added).map(
+    (name) => `+${name.replace('CAP_', '').toLowerCase()}`,
+  );
   const [command = ''] = valuesOf('ExecStart');
   const child = spawn('unshare', ['--mount', '--propagation', 'private', 'bash', '-c', script], {
     env: {
@@ -135,10 +139,12 @@ export async function startConfined(files: Readonly<Record<string, string>>, dro
       CHECKOUT: checkout,
       FILES: join(folder, 'files'),
       NOTICES: dirname(socket.path),
-      CALLS: [...(await allowedCalls())].join(' '),
+      CALLS: [...(await allowedCalls(added))].join(' '),
       FAMILIES: valuesOf('RestrictAddressFamilies')
         .join(' ')
         .replace(/AF_\w+/g, (name) => String(families[name])),
+      GROUPS_TOO: valuesOf('SupplementaryGroups', added).join(' '),
+      RUNTIME_MODE: valuesOf('RuntimeDirectoryMode', `${unit}${added}`).at(-1) ?? '',
       CAPABILITIES: ['-all', ...capabilities].join(','),
       CONFINE: confine,
       COMMAND: command

@@ -91,6 +91,21 @@ describe('a gateway under the restrictions of the unit', () => {
     assert.deepEqual([first[0], first.at(-1)], ['READY=1', 'STOPPING=1']);
   });
 
+  test('lets a group of operators use the socket who may not read the configuration, with the drop-in for it', async () => {
+    const given = configured('store_file: /var/lib/postern/postern.sqlite');
+    const yaml = (given['postern.yaml'] ?? '').replace('group }', 'group, socket_group: postern-operators }');
+    await using unit = await startConfined({ ...given, 'postern.yaml': yaml }, 'operators-group.conf');
+    const socket = statSync(`${unit.root}/run/postern/postern.sock`);
+    assert.deepEqual([(socket.mode & 0o777).toString(8), socket.gid], ['660', 990]);
+    assert.equal(statusOf(unit)['CapEff'], '0'.repeat(16));
+    const small =
+      "echo 'operators: { socket: /run/postern/postern.sock }' > /tmp/operators-$UID.yaml; chmod 644 /tmp/*.yaml";
+    const set = 'export POSTERN_CONFIG=/tmp/operators-$UID.yaml; postern backend set b DRAIN --reason "new disks"';
+    assert.match(await unit.run('nobody', 'postern-operators', `${small}; ${set}`), /^b is DRAIN for all nodes/);
+    await assert.rejects(unit.run('nobody', 'postern-operators', 'cat /etc/postern/postern.yaml'), /Permission denied/);
+    await assert.rejects(unit.run('nobody', 'nogroup', set), /EACCES.*: run this command as/);
+  });
+
   test('writes nothing under /etc, and cannot: the file system is read-only but for its own folders', async () => {
     await using unit = await startConfined(configured('store_file: /var/lib/postern/postern.sqlite'));
     assert.deepEqual(readdirSync(`${unit.root}/etc/postern`).sort(), Object.keys(files).sort());

@@ -123,7 +123,7 @@ describe('the unit', () => {
 
   for (const [what, dropIns] of [
     ['as it is', []],
-    ['with its drop-ins', ['checkout.conf', 'low-ports.conf']],
+    ['with its drop-ins', ['checkout.conf', 'low-ports.conf', 'operators-group.conf']],
   ] as const) {
     test(`has nothing that systemd does not know, ${what}`, async (t) => {
       const root = await withDropIns(t, ...dropIns);
