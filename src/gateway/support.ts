@@ -63,7 +63,7 @@ export function openSupport(tables: SupportTables, given: Omit<ConsoleOptions, '
         if (found.kind === 'found') return undefined;
         return found.kind === 'ended' ? found.reason : 'unknown';
       },
-      end: (key, reason) => sessions.end(key, reason),
+      end: (key, reason, by) => sessions.end(key, reason, by),
       audit,
       clock,
       log,

@@ -18,11 +18,11 @@ export interface OwnSessions {
   sessionsOfUser(
     user: CanonicalUser,
   ): Promise<readonly { readonly key: RecordKey; readonly record: SessionRecord; readonly lastUseMs: number }[]>;
-  end(key: RecordKey, reason: EndReason): Promise<void>;
+  end(key: RecordKey, reason: EndReason, by: string): Promise<void>;
   endSessionsOfUser(
     user: CanonicalUser,
     reason: EndReason,
-    options: { readonly except?: RecordKey | undefined },
+    options: { readonly except?: RecordKey | undefined; readonly by: string },
   ): Promise<number>;
 }
 
@@ -95,12 +95,12 @@ export function createSessionsPage({ ownSessions, tellsOfOpened = false, live, t
   /** Only the user's own sessions: the key of another user's session counts as unknown. */
   async function end({ key: own, record }: LiveSession, wanted: string | undefined): Promise<void> {
     if (wanted === 'others') {
-      await ownSessions.endSessionsOfUser(record.user, 'ended-elsewhere', { except: own });
+      await ownSessions.endSessionsOfUser(record.user, 'ended-elsewhere', { except: own, by: record.user });
       return;
     }
     const listed = await ownSessions.sessionsOfUser(record.user);
     const found = listed.find(({ key }) => key === wanted && key !== own);
-    if (found !== undefined) await ownSessions.end(found.key, 'ended-elsewhere');
+    if (found !== undefined) await ownSessions.end(found.key, 'ended-elsewhere', record.user);
   }
 
   return { show, submit };

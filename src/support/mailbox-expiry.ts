@@ -21,8 +21,8 @@ interface MailboxExpiryDeps {
    * be asked.
    */
   readonly endOf: (session: RecordKey) => Promise<EndReason | 'unknown' | undefined>;
-  /** Ends a session on all nodes. */
-  readonly end: (session: RecordKey, reason: EndReason) => Promise<void>;
+  /** Ends a session on all nodes. `by`: the person who does it, if it is one. */
+  readonly end: (session: RecordKey, reason: EndReason, by?: string) => Promise<void>;
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
   /** A monotonic clock in milliseconds, which no change of the system clock affects. */
@@ -98,7 +98,8 @@ class ExpiringMailboxes implements MailboxExpiry {
   }
 
   async stop(session: RecordKey): Promise<void> {
-    await this.#deps.end(session, 'signed-out');
+    const actor = this.#deps.opened.all().get(session)?.actor;
+    await this.#deps.end(session, 'signed-out', actor && `${actor} (console)`);
     await this.#close(session, 'signed-out').catch((error) => this.#logFailure(error));
   }
 

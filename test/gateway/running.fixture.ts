@@ -31,14 +31,20 @@ export interface RunningGateway extends AsyncDisposable {
   signIn(user: string, password: string): Promise<{ readonly browser: Browser; readonly landed: Landed }>;
 }
 
-/** Starts it. `shutdown` and the like are changed with `prepare` before the start. */
-export async function startRunning(prepare: (yaml: string) => string = (yaml) => yaml): Promise<RunningGateway> {
+/**
+ * Starts it. `shutdown` and the like are changed with `prepare` before the start. `hasStaff`: as in the demo, with the
+ * console, a member of staff, a master user and the operators' socket.
+ */
+export async function startRunning(
+  prepare: (yaml: string) => string = (yaml) => yaml,
+  { hasStaff = false }: { readonly hasStaff?: boolean } = {},
+): Promise<RunningGateway> {
   await using opened = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'postern-test-'));
   opened.defer(() => rm(directory, { recursive: true, force: true }));
   const backends = opened.use(await startBackends(Date.now()));
   const port = await freePort();
-  const configFile = await writeConfiguration(backends, { directory, port });
+  const configFile = await writeConfiguration(backends, { directory, port, hasStaff });
   await writeFile(configFile, prepare(await readFile(configFile, 'utf8')));
   const logged: Logged[] = [];
   const log = logInto(logged);

@@ -39,6 +39,11 @@ describe('the page of a user’s own sessions', () => {
     assert.match((await there.open('/mail/INBOX')).path, /ended=ended-elsewhere/);
     assert.match(await here.text('/mail/INBOX'), /backend a/);
     assert.deepEqual(keysOn(await here.text('/-/sessions')), []);
+    const ends = running.logged.filter(({ event }) => event === 'session-end');
+    assert.deepEqual(
+      ends.map(({ fields: { reason, by } }) => [reason, by]),
+      Array.from({ length: 2 }, () => ['ended-elsewhere', 'alice@example.test']),
+    );
   });
 
   it('ends nothing of somebody else, and nothing without its own token', async () => {
