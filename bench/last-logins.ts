@@ -38,7 +38,7 @@ function batchOf(sequence: number, first: number): StatisticsBatch {
 async function fill(store: StatisticsStore): Promise<number> {
   const startedMs = performance.now();
   for (let first = 0, sequence = 1; first < users; first += usersOfFlush, sequence += 1) {
-    await store.add(batchOf(sequence, first), keptMs);
+    await store.add(batchOf(sequence, first), keptMs, { nowMs: () => nowMs });
   }
   return (performance.now() - startedMs) / (users / usersOfFlush);
 }
@@ -94,8 +94,9 @@ async function measureListing(name: string, configFile: string): Promise<void> {
   const client = await createClient({ url: server.url, RESP: 3 }).connect();
   const figure = async (section: string, field: string): Promise<number> =>
     Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(await client.info(section))?.[1]);
-  const store = new RedisStatisticsStore((script, keys, args) =>
-    client.eval(script, { keys: [...keys], arguments: [...args] }),
+  const store = new RedisStatisticsStore(
+    (script, keys, args) => client.eval(script, { keys: [...keys], arguments: [...args] }),
+    (user) => [user],
   );
   const before = await figure('memory', 'used_memory');
   const [commandsBefore, cpuBefore] = [await figure('stats', 'total_commands_processed'), await cpuOf(client)];
@@ -121,7 +122,7 @@ async function measureListing(name: string, configFile: string): Promise<void> {
 }
 {
   const file = join(cluster.folder, 'bench.sqlite');
-  const store = new SqliteStatisticsStore(file);
+  const store = new SqliteStatisticsStore(file, (user) => [user]);
   const ms = await fill(store);
   await store[Symbol.asyncDispose]();
   tell('embedded: bytes for each user', statSync(file).size / users);

@@ -57,7 +57,7 @@ const elsewhere = [
   'state: a move, a home or a notice of the user, if there is one (postern explain)',
   'support: the latest 20 sign-ins, for 30 days at most, if support is configured',
   'penalties: keyed hashes of the name, for 15 minutes at most',
-  'statistics: counts and sketches of distinct users, in which nobody can be found or erased',
+  'statistics: counts and sketches of distinct users, from which no name can be read or erased, and for 7 days a keyed hash of the name, so that no node stores an older sign-in',
   'backups of the store',
 ] as const;
 

@@ -1,3 +1,5 @@
+import type { Clock } from './clock.ts';
+
 /** Ways in by which a user's last sign-in is kept. `program`: Basic clients. `mail`: routed by the directory service. */
 export const waysIn = ['web', 'program', 'mail'] as const;
 
@@ -78,8 +80,11 @@ export interface StatisticsBatch {
  * asked. A batch whose fate is unknown may be added again.
  */
 export interface StatisticsStore extends AsyncDisposable {
-  /** Adds a batch. What it adds may expire `keptMs` after its day. */
-  add(batch: StatisticsBatch, keptMs: number): Promise<void>;
+  /**
+   * Adds a batch, but for last sign-ins from before their user was erased; `clock` is the one that they were noted by.
+   * What it adds may expire `keptMs` after its day. Resolves with a text that changes with each erasure.
+   */
+  add(batch: StatisticsBatch, keptMs: number, clock: Clock): Promise<string>;
   /** The counts of each of these tables, by field. */
   counts(tables: readonly string[]): Promise<readonly ReadonlyMap<string, number>[]>;
   /** About how many different users are in these sets together. */
@@ -87,8 +92,11 @@ export interface StatisticsStore extends AsyncDisposable {
   /** Some users with their last sign-ins, from a cursor on; `''` is the first. The answer has none at the end. */
   lastLogins(cursor: string): Promise<LastLoginsPage>;
   lastLoginsOf(users: readonly string[]): Promise<readonly (LastLogin | undefined)[]>;
-  /** Forgets the last sign-ins of a user. Resolves with whether there were any. */
-  erase(user: string): Promise<boolean>;
+  /**
+   * Forgets the last sign-ins of a user, those included that nodes have noted and not stored yet. Resolves with whether
+   * any were stored.
+   */
+  erase(user: string, clock: Clock): Promise<boolean>;
   /** When the first batch was begun; undefined if nothing was ever counted. */
   beganMs(): Promise<number | undefined>;
   /** Removes some of what is older than `keptMs`. Called again and again, it removes all of it. */
@@ -158,6 +166,12 @@ export const hourMs = 60 * 60 * 1000;
 
 /** Milliseconds of a day. */
 export const dayMs = 24 * hourMs;
+
+/** Last sign-ins that could not be stored for so long are dropped. */
+export const longestWaitMs = 6 * dayMs;
+
+/** How long a store knows that a user was erased: longer than a node holds what it noted before. */
+export const erasureKeptMs = longestWaitMs + dayMs;
 
 /** When the period in the name of a table or a set ends: a UTC day or month. */
 export function periodEndMs(name: string): number {

@@ -156,7 +156,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
   opened.defer(() => sessions.close());
   const connections = createConnections((host) => metrics.requestRefused(host));
   opened.defer(() => connections.close());
-  const statistics = opened.use(openStatistics({ holder, log, redis }));
+  const statistics = opened.use(openStatistics({ holder, log, keys, redis }));
   const certificates =
     config.tls.length === 0 ? undefined : await openTlsCertificates({ files: config.tls, log, clock: systemClock });
   opened.defer(() => certificates?.close());

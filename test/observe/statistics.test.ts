@@ -3,52 +3,26 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
-import { setTimeout as wait } from 'node:timers/promises';
-import { PosternError } from '../../src/core/error.ts';
-import { type Log, silentLog } from '../../src/core/log.ts';
 import {
   type CountedOutcome,
   dayMs,
   type EndedLogin,
+  erasureKeptMs,
   hourMs,
+  longestWaitMs,
   type StatisticsBatch,
   type StatisticsStore,
 } from '../../src/core/statistics.ts';
-import { StatisticsCollector } from '../../src/observe/statistics/collector.ts';
 import { StatisticsFigures } from '../../src/observe/statistics/figures.ts';
 import { RedisStatisticsStore } from '../../src/observe/statistics/redis-store.ts';
 import { SqliteStatisticsStore } from '../../src/observe/statistics/sqlite-store.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { redisForSuite } from '../redis-client.fixture.ts';
+import { clockAt, iso, keptMs, marksOf, nodeOf, startMs } from './statistics.fixture.ts';
 
-const keptMs = 400 * dayMs;
-/** The first moment of a UTC day a fortnight ago: what is older than the retention would expire at once. */
-const startMs = Math.floor(Date.now() / dayMs) * dayMs - 14 * dayMs;
 const folder = mkdtempSync(join(tmpdir(), 'postern-statistics-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 let files = 0;
-
-interface TestClock {
-  nowMs: () => number;
-  atMs: number;
-}
-
-function clockAt(ms: number): TestClock {
-  const clock: TestClock = { atMs: ms, nowMs: () => clock.atMs };
-  return clock;
-}
-
-/** A node, or a process of one, whose counts go to a store. */
-function nodeOf(store: (batch: StatisticsBatch) => Promise<void>, clock: TestClock, log: Log = silentLog) {
-  return new StatisticsCollector({
-    clock,
-    log,
-    process: `test-${(files += 1)}`,
-    collect: () => undefined,
-    store,
-    settings: () => ({ enabled: true, lastLogins: true, flushMs: 3_600_000 }),
-  });
-}
 
 function figuresOf(store: StatisticsStore, nowMs = startMs + 10 * dayMs): StatisticsFigures {
   return new StatisticsFigures({ store, nowMs: () => nowMs, keptMs: () => keptMs });
@@ -117,10 +91,6 @@ function shown(rows: readonly { readonly key: string; readonly counts: Readonly<
   );
 }
 
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
 const keys: Readonly<Record<string, (login: EndedLogin) => string>> = {
   hour: ({ atMs }) => `${iso(atMs).slice(0, 10)} ${iso(atMs).slice(11, 13)}:00`,
   day: ({ atMs }) => iso(atMs).slice(0, 10),
@@ -137,9 +107,9 @@ function contract(name: string, nodes: number, open: () => StatisticsStore): voi
       await using store = open();
       const clock = clockAt(startMs);
       let isAway = false;
-      const add = async (batch: StatisticsBatch): Promise<void> => {
+      const add = async (batch: StatisticsBatch): Promise<string> => {
         if (isAway) throw new Error('the store is away');
-        await store.add(batch, keptMs);
+        return store.add(batch, keptMs, clock);
       };
       const all = Array.from({ length: nodes }, () => nodeOf(add, clock));
       const dice = createDice(7);
@@ -189,7 +159,7 @@ function contract(name: string, nodes: number, open: () => StatisticsStore): voi
     it('show hours and days in a time zone, its summer time included', async () => {
       await using store = open();
       const clock = clockAt(Date.UTC(2026, 9, 25, 0, 30));
-      const node = nodeOf((batch) => store.add(batch, 10 * keptMs), clock);
+      const node = nodeOf((batch) => store.add(batch, 10 * keptMs, clock), clock);
       // The last hour of summer time in Berlin, the hour after it, and the last one of the day.
       for (const [hours, count] of [
         [0, 1],
@@ -222,9 +192,10 @@ function contract(name: string, nodes: number, open: () => StatisticsStore): voi
       await using store = open();
       let answers = 0;
       const node = nodeOf(async (batch) => {
-        await store.add(batch, keptMs);
+        const erasures = await store.add(batch, keptMs, clockAt(startMs));
         answers += 1;
         if (answers === 1) throw new Error('the answer is lost');
+        return erasures;
       }, clockAt(startMs));
       const login = {
         way: 'web',
@@ -245,8 +216,8 @@ function contract(name: string, nodes: number, open: () => StatisticsStore): voi
     it('keep the latest sign-in of each way, whatever the order and the clocks of the nodes', async () => {
       await using store = open();
       const [early, late] = [clockAt(startMs), clockAt(startMs + 5 * dayMs)];
-      const slow = nodeOf((batch) => store.add(batch, keptMs), early);
-      const quick = nodeOf((batch) => store.add(batch, keptMs), late);
+      const slow = nodeOf((batch) => store.add(batch, keptMs, early), early);
+      const quick = nodeOf((batch) => store.add(batch, keptMs, late), late);
       const alice = { user: 'alice@example.test', backend: 'a' };
       quick.count({ way: 'web', result: 'signed-in', atMs: late.atMs, ...alice });
       await quick.flush();
@@ -264,7 +235,7 @@ function contract(name: string, nodes: number, open: () => StatisticsStore): voi
       ]);
       assert.ok([early.atMs, late.atMs].includes((await figures.knownSinceMs()) ?? 0));
       assert.deepEqual(
-        [await store.erase('alice@example.test'), await store.erase('alice@example.test')],
+        [await store.erase('alice@example.test', late), await store.erase('alice@example.test', late)],
         [true, false],
       );
       assert.deepEqual(
@@ -273,9 +244,70 @@ function contract(name: string, nodes: number, open: () => StatisticsStore): voi
       );
     });
 
+    it('drop what nodes noted of a user before the erasure and store after it, and keep what comes later', async () => {
+      // A node whose clock is right, and with Redis those of two whose clock is not.
+      const skewsMs = [0, hourMs, -hourMs].slice(0, nodes === 1 ? 1 : 3);
+      await using opened = new AsyncDisposableStack();
+      const all = skewsMs.map((skewMs) => {
+        const clock = clockAt(startMs + 2 * hourMs + skewMs);
+        const store = opened.use(open());
+        const way = { isAway: false };
+        const add = async (batch: StatisticsBatch): Promise<string> => {
+          const erasures = await store.add(batch, keptMs, clock);
+          if (way.isAway) throw new Error('the answer is lost');
+          return erasures;
+        };
+        return { clock, store, way, node: opened.use(nodeOf(add, clock)) };
+      });
+      const sawAll = (user: string): void => {
+        for (const { node, clock } of all) {
+          node.count({ way: 'web', result: 'signed-in', atMs: clock.atMs, user, backend: 'a' });
+          node.count({ way: 'program', result: 'right', atMs: clock.atMs, user, backend: 'a' });
+        }
+      };
+      const pass = (ms: number): void => {
+        for (const { clock } of all) clock.atMs += ms;
+      };
+      const flushAll = async (): Promise<void> => {
+        for (const { node } of all) await node.flush();
+      };
+      const [first] = all;
+      assert.ok(first !== undefined);
+      const known = async () => first.store.lastLoginsOf(['alice@example.test', 'bob@example.test']);
+
+      // One batch is stored before the erasure, whose answer is lost: it comes again. Another one waits.
+      sawAll('alice@example.test');
+      for (const { way } of all) way.isAway = true;
+      await flushAll();
+      for (const { way } of all) way.isAway = false;
+      pass(60_000);
+      sawAll('alice@example.test');
+      sawAll('bob@example.test');
+      pass(60_000);
+      assert.equal(await first.store.erase('alice@example.test', first.clock), true);
+      await flushAll();
+      const [alice, bob] = await known();
+      assert.equal(alice, undefined);
+      assert.ok(bob?.web !== undefined && bob.program !== undefined);
+
+      pass(60_000);
+      sawAll('alice@example.test');
+      const latest = Math.max(...all.map(({ clock }) => clock.atMs));
+      await flushAll();
+      assert.deepEqual((await known())[0], { web: latest, program: latest }, 'also by a program, in the same hour');
+
+      // The second time nothing is stored, and the mark is set anew.
+      sawAll('alice@example.test');
+      pass(60_000);
+      assert.equal(await first.store.erase('alice@example.test', first.clock), true);
+      assert.equal(await first.store.erase('alice@example.test', first.clock), false);
+      await flushAll();
+      assert.equal((await known())[0], undefined);
+    });
+
     it('list every user once, page by page', async () => {
       await using store = open();
-      const node = nodeOf((batch) => store.add(batch, keptMs), clockAt(startMs));
+      const node = nodeOf((batch) => store.add(batch, keptMs, clockAt(startMs)), clockAt(startMs));
       const users = Array.from({ length: 12_000 }, (_, number) => `user${number}@example.test`);
       for (const user of users) node.count({ way: 'web', result: 'signed-in', atMs: startMs, user, backend: 'a' });
       await node[Symbol.asyncDispose]();
@@ -298,13 +330,13 @@ function contract(name: string, nodes: number, open: () => StatisticsStore): voi
       const fields = new Map(Array.from({ length: 7_000 }, (_, number) => [`domain|d${number}.test|signed_in`, 1]));
       const table = `days:${iso(startMs).slice(0, 10)}`;
       const batch = { process: 'many', beganMs: startMs, users: new Map(), lastLogins: new Map() };
-      await store.add({ ...batch, sequence: 1, counts: new Map([[table, fields]]) }, keptMs);
+      await store.add({ ...batch, sequence: 1, counts: new Map([[table, fields]]) }, keptMs, clockAt(startMs));
       const more = new Map([
         ['domain|d1.test|signed_in', 1],
         ['domain|new.test|signed_in', 1],
         ['backend|a|signed_in', 1],
       ]);
-      await store.add({ ...batch, sequence: 2, counts: new Map([[table, more]]) }, keptMs);
+      await store.add({ ...batch, sequence: 2, counts: new Map([[table, more]]) }, keptMs, clockAt(startMs));
       const [counts = new Map<string, number>()] = await store.counts([table]);
       assert.equal(counts.get('domain|(other)|signed_in'), 1_001);
       assert.equal(counts.get('domain|d1.test|signed_in'), 2);
@@ -314,7 +346,7 @@ function contract(name: string, nodes: number, open: () => StatisticsStore): voi
 
     it('forget what is older than the retention, also when that was made shorter', async () => {
       await using store = open();
-      const node = nodeOf((batch) => store.add(batch, keptMs), clockAt(startMs));
+      const node = nodeOf((batch) => store.add(batch, keptMs, clockAt(startMs)), clockAt(startMs));
       node.count({ way: 'web', result: 'signed-in', atMs: startMs, user: 'alice@example.test', backend: 'a' });
       await node[Symbol.asyncDispose]();
       const day = iso(startMs).slice(0, 10);
@@ -343,11 +375,11 @@ describe('over Redis', () => {
   const redis = redisForSuite();
   beforeEach(() => redis.client().flushAll());
 
-  contract('Redis', 2, () => new RedisStatisticsStore(redis.run));
+  contract('Redis', 2, () => new RedisStatisticsStore(redis.run, marksOf));
 
   it('every key of the statistics expires, but for the time when they began', async () => {
-    await using store = new RedisStatisticsStore(redis.run);
-    const node = nodeOf((batch) => store.add(batch, keptMs), clockAt(Date.now()));
+    await using store: StatisticsStore = new RedisStatisticsStore(redis.run, marksOf);
+    const node = nodeOf((batch) => store.add(batch, keptMs, { nowMs: Date.now }), clockAt(Date.now()));
     node.count({ way: 'web', result: 'signed-in', atMs: Date.now(), user: 'alice@example.test', backend: 'a' });
     await node[Symbol.asyncDispose]();
     const keys = await redis.client().keys('*');
@@ -358,107 +390,10 @@ describe('over Redis', () => {
       else assert.ok(leftMs > keptMs - dayMs && leftMs < keptMs + 32 * dayMs, `${key} ${leftMs}`);
     }
     assert.doesNotMatch((await redis.client().keys('*')).join(), /alice/);
+    await store.erase('alice@example.test', { nowMs: Date.now });
+    const leftMs = await redis.client().pTTL('{ps:state}:n:erased');
+    assert.ok(leftMs > longestWaitMs && leftMs <= erasureKeptMs, `${leftMs}`);
   });
 });
 
-contract('the embedded store', 1, () => new SqliteStatisticsStore(join(folder, `${(files += 1)}.sqlite`)));
-
-describe('statistics whose store does not answer', () => {
-  it('raise one alarm, wait, and are stored when it answers again', async () => {
-    const events: string[] = [];
-    const note = (event: string): void => void events.push(event);
-    const log: Log = { debug: note, info: note, warn: note, error: note };
-    const stored: StatisticsBatch[] = [];
-    let isAway = true;
-    const node = nodeOf(
-      async (batch) => {
-        const away = { source: 'store', retryable: true } as const;
-        if (isAway) throw new PosternError('ERR_STORE_UNAVAILABLE', 'it is away', away);
-        stored.push(batch);
-      },
-      clockAt(startMs),
-      log,
-    );
-    for (let minute = 0; minute < 5; minute += 1) {
-      node.count({
-        way: 'web',
-        result: 'signed-in',
-        atMs: startMs + minute * 60_000,
-        user: 'a@example.test',
-        backend: 'a',
-      });
-      await node.flush();
-    }
-    assert.deepEqual(events, ['statistics-not-stored']);
-    isAway = false;
-    await node.flush();
-    assert.deepEqual(events, ['statistics-not-stored', 'statistics-stored']);
-    const table = `hours:${iso(startMs).slice(0, 10)}`;
-    const sums = stored.map(({ counts }) => counts.get(table)?.get('00|signed_in') ?? 0);
-    assert.equal(
-      sums.reduce((sum, count) => sum + count, 0),
-      5,
-    );
-    assert.deepEqual(
-      stored.map(({ sequence }) => sequence),
-      [1, 2],
-    );
-    await node[Symbol.asyncDispose]();
-  });
-
-  it('take a bounded amount of memory, and say how much was dropped', async () => {
-    let said: object = {};
-    const log: Log = { ...silentLog, info: (_event, fields = {}) => void (said = fields) };
-    let isAway = true;
-    const stored: StatisticsBatch[] = [];
-    const node = nodeOf(
-      async (batch) => {
-        if (isAway) throw new Error('away');
-        stored.push(batch);
-      },
-      clockAt(startMs),
-      log,
-    );
-    await node.flush();
-    for (let number = 0; number < 60_000; number += 1) {
-      const user = `user${number}@d${number}.test`;
-      node.count({ way: 'web', result: 'signed-in', atMs: startMs, user, backend: 'a' });
-      if (number === 0) await node.flush();
-    }
-    isAway = false;
-    await node.flush();
-    assert.equal(stored.at(-1)?.lastLogins.size, 50_000);
-    const fields = stored.at(-1)?.counts.get(`days:${iso(startMs).slice(0, 10)}`);
-    assert.ok((fields?.size ?? 0) <= 1_005, `${fields?.size} counts`);
-    assert.ok('dropped' in said && typeof said.dropped === 'number' && said.dropped >= 9_999);
-    await node[Symbol.asyncDispose]();
-  });
-});
-
-it('a collector that closes while it stores collects no more', async () => {
-  const storing = Promise.withResolvers<void>();
-  const stored = Promise.withResolvers<void>();
-  let collected = 0;
-  const node = new StatisticsCollector({
-    clock: clockAt(startMs),
-    log: silentLog,
-    process: 'test-closing',
-    collect: () => void (collected += 1),
-    store: () => {
-      storing.resolve();
-      return stored.promise;
-    },
-    settings: () => ({ enabled: true, lastLogins: true, flushMs: 10 }),
-  });
-  node.count({ way: 'web', result: 'signed-in', atMs: startMs, user: 'a@example.test', backend: 'a' });
-  // The collector's own timer holds no process.
-  const held = setInterval(() => {}, 10);
-  await storing.promise;
-  const closed = node[Symbol.asyncDispose]();
-  stored.resolve();
-  await closed;
-  const atClose = collected;
-  await wait(60);
-  clearInterval(held);
-  assert.equal(collected, atClose);
-});
+contract('the embedded store', 1, () => new SqliteStatisticsStore(join(folder, `${(files += 1)}.sqlite`), marksOf));

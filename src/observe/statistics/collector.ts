@@ -5,11 +5,13 @@ import {
   type CountedOutcome,
   countField,
   hourMs,
+  longestWaitMs,
   otherValue,
   type StatisticsBatch,
   type WayIn,
 } from '../../core/statistics.ts';
 import { browserFamilies } from '../../core/text.ts';
+import { notErased } from './erasures.ts';
 
 /** Dependencies of a collector. */
 interface CollectorDeps {
@@ -19,8 +21,11 @@ interface CollectorDeps {
   readonly process: string;
   /** Counts what has been noted elsewhere; called before each batch. */
   readonly collect: () => void;
-  /** Stores a batch. Rejects if the store cannot be asked; then the same batch is stored again. */
-  readonly store: (batch: StatisticsBatch) => Promise<void>;
+  /**
+   * Stores a batch. Resolves with a text that changes with each erasure. Rejects if the store cannot be asked; then the
+   * same batch is stored again.
+   */
+  readonly store: (batch: StatisticsBatch) => Promise<string>;
   readonly settings: () => { readonly enabled: boolean; readonly lastLogins: boolean; readonly flushMs: number };
 }
 
@@ -49,6 +54,8 @@ export class StatisticsCollector implements AsyncDisposable {
   #isDisposed = false;
   /** The hour in which a program or a mail route of a user was last noted: they come once a minute. */
   readonly #noted = new Map<string, number>();
+  /** Changes when users were erased. */
+  #erasures = '';
 
   constructor(deps: CollectorDeps) {
     this.#deps = deps;
@@ -68,12 +75,6 @@ export class StatisticsCollector implements AsyncDisposable {
   /** Notes that the directory service led a mail client to the home of a user. */
   routed(user: string): void {
     if (this.#deps.settings().enabled) this.#seen(user, 'mail', this.#deps.clock.nowMs());
-  }
-
-  /** Forgets what waits of a user. */
-  forget(user: string): void {
-    this.#waiting.forget(user);
-    for (const way of ['program', 'mail']) this.#noted.delete(`${way} ${user}`);
   }
 
   /** Stores what waits. Resolves also if that failed: then it waits on. */
@@ -115,18 +116,16 @@ export class StatisticsCollector implements AsyncDisposable {
   }
 
   async #flush(): Promise<void> {
-    const { clock, log, store, collect } = this.#deps;
+    const { clock, log, collect } = this.#deps;
     collect();
     try {
       // First what may have been stored already, unchanged, so that the store knows it again.
-      if (this.#sent !== undefined) await store(this.#sent);
-      this.#sent = undefined;
+      if (this.#sent !== undefined) await this.#store(this.#sent);
       if (this.#waiting.isEmpty()) return;
       this.#sequence += 1;
-      this.#sent = this.#waiting.batch(this.#deps.process, this.#sequence);
+      const batch = this.#waiting.batch(this.#deps.process, this.#sequence);
       this.#waiting = new WaitingCounts(clock.nowMs());
-      await store(this.#sent);
-      this.#sent = undefined;
+      await this.#store(batch);
     } catch (error) {
       // One alarm for an outage, however long.
       if (this.#failedAtMs === undefined) log.error('statistics-not-stored', { err: error });
@@ -137,6 +136,25 @@ export class StatisticsCollector implements AsyncDisposable {
     log.info('statistics-stored', { awayMs: clock.nowMs() - this.#failedAtMs, dropped: this.#dropped });
     this.#failedAtMs = undefined;
     this.#dropped = 0;
+  }
+
+  async #store(batch: StatisticsBatch): Promise<void> {
+    this.#sent = this.#withoutLongWaiting(batch);
+    const erasures = await this.#deps.store(this.#sent);
+    this.#sent = undefined;
+    // A program that signs in again after the erasure must be noted in the same hour.
+    if (erasures !== this.#erasures) this.#noted.clear();
+    this.#erasures = erasures;
+  }
+
+  /** The store no longer knows whether a user was erased since. */
+  #withoutLongWaiting(batch: StatisticsBatch): StatisticsBatch {
+    const nowMs = this.#deps.clock.nowMs();
+    const oldestMs = nowMs - longestWaitMs;
+    if (batch.beganMs >= oldestMs) return batch;
+    const lastLogins = new Map(notErased(batch.lastLogins, () => oldestMs, nowMs));
+    this.#dropped += batch.lastLogins.size - lastLogins.size;
+    return { ...batch, lastLogins };
   }
 }
 
@@ -186,10 +204,6 @@ class WaitingCounts {
     else if (this.#lastLogins.size >= mostWaiting) return false;
     else this.#lastLogins.set(user, { [way]: nowMs });
     return true;
-  }
-
-  forget(user: string): void {
-    this.#lastLogins.delete(user);
   }
 
   batch(process: string, sequence: number): StatisticsBatch {

@@ -1,7 +1,9 @@
+import type { Clock } from '../../core/clock.ts';
 import { PosternError } from '../../core/error.ts';
 import type { RunScript } from '../../core/state-store.ts';
 import {
   dayMs,
+  erasureKeptMs,
   type LastLogin,
   type LastLoginsPage,
   mostDomainCounts,
@@ -13,10 +15,13 @@ import {
   type WayIn,
   waysIn,
 } from '../../core/statistics.ts';
+import { KnownErasures, type MarksOf, notErased } from './erasures.ts';
 
 // The hash tag of the state: a script names several keys, and a Cluster must have them in one slot.
 const keyPrefix = '{ps:state}:n:';
 const beganKey = `${keyPrefix}began`;
+/** Marks of erased users, by the moment of the erasure: microseconds of the clock of Redis, no two the same. */
+const erasedKey = `${keyPrefix}erased`;
 /** Last sign-ins lie in this many hashes, which stay small, and so take little memory, up to two million users. */
 const buckets = 16_384;
 /** Buckets that one script reads: it keeps Redis for a few milliseconds. */
@@ -57,11 +62,13 @@ redis.call('PEXPIREAT', KEYS[1], ARGV[1])
 return 1`;
 
 /**
- * Keeps the later time of each way in. KEYS buckets. ARGV how long they are kept at least; then for each user the number of the
+ * Keeps the later time of each way in, unless a user was erased meanwhile: then it returns 0. KEYS buckets, and the erased
+ * users. ARGV how long they are kept at least, the latest erasure that is known; then for each user the number of the
  * bucket among KEYS, the name, and a time for each way: seconds to the base of 36, or nothing.
  */
 const addLastScript = `
-for at = 2, #ARGV, 5 do
+if (redis.call('ZRANGE', KEYS[#KEYS], -1, -1, 'WITHSCORES')[2] or '0') ~= ARGV[2] then return 0 end
+for at = 3, #ARGV, 5 do
   local bucket, user = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
   local before = redis.call('HGET', bucket, user) or ''
   local old = { before:match('^(%w*),(%w*),(%w*)$') }
@@ -92,26 +99,58 @@ return reply`;
 const countUsersScript = `return redis.call('PFCOUNT', unpack(KEYS))`;
 const readTableScript = `return redis.call('HGETALL', KEYS[1])`;
 const removeScript = `return redis.call('DEL', unpack(KEYS))`;
-const eraseScript = `return redis.call('HDEL', KEYS[1], ARGV[1])`;
-/** The first time stays. */
-const beganScript = `
-local began = redis.call('GET', KEYS[1])
-if not began and ARGV[1] then redis.call('SET', KEYS[1], ARGV[1]) end
-return began or ''`;
+const removeUserScript = `return redis.call('HDEL', KEYS[1], ARGV[1])`;
+const beganScript = `return redis.call('GET', KEYS[1]) or ''`;
+
+/**
+ * Removes a user, and keeps a mark of that. KEYS bucket, erased users. ARGV user, mark, how long it is kept. Marks of the
+ * same moment would be one for a node that knows the first of them.
+ */
+const eraseScript = `
+local time = redis.call('TIME')
+local moment = time[1] * 1000000 + time[2]
+local latest = tonumber(redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2] or '0')
+if moment <= latest then moment = latest + 1 end
+redis.call('ZADD', KEYS[2], ('%.0f'):format(moment), ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ('%.0f'):format(moment - ARGV[3] * 1000))
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return redis.call('HDEL', KEYS[1], ARGV[1])`;
+
+/**
+ * Notes when counting began; the first time stays. KEYS began, erased users. ARGV the time, the latest erasure that is known.
+ * Returns the time of Redis, its latest erasure, and mark and moment of each that is not known, or of all if Redis has
+ * lost that one.
+ */
+const beginScript = `
+if not redis.call('GET', KEYS[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+local time = redis.call('TIME')
+local latest = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2] or '0'
+local from = tonumber(latest) < tonumber(ARGV[2]) and '-inf' or '(' .. ARGV[2]
+local reply = { ('%.0f'):format(time[1] * 1000000 + time[2]), latest }
+for _, text in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], from, '+inf', 'WITHSCORES')) do reply[#reply + 1] = text end
+return reply`;
+
+/** How often last sign-ins are tried again because users were erased meanwhile. */
+const mostTries = 10;
 
 /** Statistics in a Redis. The caller owns the connection. */
 export class RedisStatisticsStore implements StatisticsStore {
   readonly #run: RunScript;
+  readonly #marksOf: MarksOf;
+  readonly #erasures: KnownErasures;
   #sweptBucket = Math.floor(Math.random() * buckets);
   #sweptKeptMs: number | undefined;
 
-  constructor(run: RunScript) {
+  constructor(run: RunScript, marksOf: MarksOf) {
     this.#run = run;
+    this.#marksOf = marksOf;
+    this.#erasures = new KnownErasures(marksOf);
   }
 
-  async add({ counts, users, lastLogins, ...batch }: StatisticsBatch, keptMs: number): Promise<void> {
+  async add({ counts, users, lastLogins, ...batch }: StatisticsBatch, keptMs: number, clock: Clock): Promise<string> {
     // Asked alone, so that a server that hangs is sent little.
-    await this.#run(beganScript, [beganKey], [String(batch.beganMs)]);
+    const begin = () => this.#begin(batch.beganMs, clock);
+    await begin();
     await inPipelines([
       ...[...counts].map(
         ([table, fields]) =>
@@ -123,8 +162,17 @@ export class RedisStatisticsStore implements StatisticsStore {
           (some) => () => this.#run(addUsersScript, [keyOf(set)], [endOfLife(set, keptMs), ...some]),
         ),
       ),
-      ...[...chunks([...lastLogins], entriesAtOnce)].map((some) => () => this.#addLast(some, keptMs)),
+      ...[...chunks([...lastLogins], entriesAtOnce)].map(
+        (some) => () => this.#addLast(some, { keptMs, begin, nowMs: clock.nowMs }),
+      ),
     ]);
+    return this.#erasures.latest;
+  }
+
+  async #begin(beganMs: number, clock: Clock): Promise<void> {
+    const told = await this.#run(beginScript, [beganKey, erasedKey], [String(beganMs), this.#erasures.latest]);
+    // Read after the answer: the clock of Redis seems earlier than it is, and an erasure later.
+    this.#erasures.adopt(replyTexts(told), clock.nowMs());
   }
 
   async #addCounts(
@@ -138,11 +186,22 @@ export class RedisStatisticsStore implements StatisticsStore {
     await this.#run(addCountsScript, [keyOf(table)], [...head, ...pairs]);
   }
 
-  async #addLast(entries: readonly (readonly [string, LastLogin])[], keptMs: number): Promise<void> {
-    const keys = [...new Set(entries.map(([user]) => bucketOf(user)))];
-    const places = new Map(keys.map((key, index) => [key, String(index + 1)]));
-    const args = entries.flatMap(([user, last]) => [places.get(bucketOf(user)) ?? '', user, ...storedTimes(last)]);
-    await this.#run(addLastScript, keys, [String(keptMs), ...args]);
+  async #addLast(
+    entries: readonly (readonly [string, LastLogin])[],
+    { keptMs, nowMs, begin }: { keptMs: number; nowMs: () => number; begin: () => Promise<void> },
+  ): Promise<void> {
+    for (let tries = 0; tries < mostTries; tries += 1) {
+      const { erasedAtMs, latest } = this.#erasures;
+      const left = notErased(entries, erasedAtMs, nowMs());
+      const keys = [...new Set(left.map(([user]) => bucketOf(user)))];
+      const places = new Map(keys.map((key, index) => [key, String(index + 1)]));
+      const args = left.flatMap(([user, last]) => [places.get(bucketOf(user)) ?? '', user, ...storedTimes(last)]);
+      const added = await this.#run(addLastScript, [...keys, erasedKey], [String(keptMs), latest, ...args]);
+      if (Number(added) === 1) return;
+      await begin();
+    }
+    const message = 'users are erased from the statistics faster than last sign-ins are stored';
+    throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true });
   }
 
   async counts(tables: readonly string[]): Promise<readonly ReadonlyMap<string, number>[]> {
@@ -179,7 +238,9 @@ export class RedisStatisticsStore implements StatisticsStore {
   }
 
   async erase(user: string): Promise<boolean> {
-    return Number(await this.#run(eraseScript, [bucketOf(user)], [user])) > 0;
+    const [mark = ''] = this.#marksOf(user);
+    const erased = await this.#run(eraseScript, [bucketOf(user), erasedKey], [user, mark, String(erasureKeptMs)]);
+    return Number(erased) > 0;
   }
 
   async beganMs(): Promise<number | undefined> {
@@ -197,7 +258,7 @@ export class RedisStatisticsStore implements StatisticsStore {
     this.#sweptBucket = (this.#sweptBucket + 1) % buckets;
     const key = bucketKey(this.#sweptBucket);
     for (const [user, text] of pairsIn(await this.#run(readBucketsScript, [key], []))) {
-      if (Math.max(...Object.values(lastIn(text))) < nowMs - keptMs) await this.#run(eraseScript, [key], [user]);
+      if (Math.max(...Object.values(lastIn(text))) < nowMs - keptMs) await this.#run(removeUserScript, [key], [user]);
     }
   }
 

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { SQLOutputValue } from 'node:sqlite';
 import { setImmediate } from 'node:timers/promises';
+import type { Clock } from '../../core/clock.ts';
 import { openEmbeddedDatabase } from '../../core/embedded-database.ts';
 import {
   countField,
+  erasureKeptMs,
   type LastLogin,
   type LastLoginsPage,
   mostDomainCounts,
@@ -13,6 +15,7 @@ import {
   type StatisticsStore,
   waysIn,
 } from '../../core/statistics.ts';
+import { type MarksOf, notErased } from './erasures.ts';
 
 const statisticsSchema = `
 PRAGMA journal_mode = WAL;
@@ -23,6 +26,7 @@ CREATE TABLE IF NOT EXISTS statistics_users (
   name TEXT PRIMARY KEY, sketch BLOB NOT NULL, ends_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS statistics_last (
   user TEXT PRIMARY KEY, web INTEGER, program INTEGER, mail INTEGER) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS statistics_erased (mark TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS statistics_batches (
   process TEXT PRIMARY KEY, sequence INTEGER NOT NULL, began_ms INTEGER NOT NULL) STRICT;`;
 
@@ -39,23 +43,26 @@ const usersSwept = 500;
 export class SqliteStatisticsStore implements StatisticsStore {
   readonly #database: ReturnType<typeof openEmbeddedDatabase>;
   readonly #sql: ReturnType<typeof statementsOn>;
+  readonly #marksOf: MarksOf;
   /** The last user that was looked at by `sweep`. */
   #swept = '';
 
   /** Throws ERR_STORE_UNAVAILABLE if the file cannot be opened. */
-  constructor(file: string) {
+  constructor(file: string, marksOf: MarksOf) {
+    this.#marksOf = marksOf;
     this.#database = openEmbeddedDatabase(file, statisticsSchema, 'the embedded store of statistics');
     this.#sql = statementsOn(this.#database.connection);
   }
 
-  async add(batch: StatisticsBatch): Promise<void> {
+  async add(batch: StatisticsBatch, _keptMs: number, clock: Clock): Promise<string> {
     const { atomically, settle } = this.#database;
     const entries = [...batch.lastLogins];
     for (let at = 0; at === 0 || at < entries.length; at += usersWritten) {
       await settle(() =>
         atomically(() => {
           if (at === 0) this.#addCounts(batch);
-          for (const [user, last] of entries.slice(at, at + usersWritten)) {
+          const some = entries.slice(at, at + usersWritten);
+          for (const [user, last] of notErased(some, this.#erasedAtMs(), clock.nowMs())) {
             this.#sql.putLast.run(user, ...waysIn.map((way) => secondsOf(last[way])));
           }
         }),
@@ -63,6 +70,15 @@ export class SqliteStatisticsStore implements StatisticsStore {
       // What users wait for goes first.
       await setImmediate();
     }
+    return settle(() => String(this.#sql.latestErasure.get()?.['at_ms'] ?? 0));
+  }
+
+  #erasedAtMs(): (user: string) => number | undefined {
+    if (this.#sql.latestErasure.get()?.['at_ms'] === null) return () => undefined;
+    return (user) => {
+      const times = this.#marksOf(user).map((mark) => Number(this.#sql.erasure.get(mark)?.['at_ms'] ?? 0));
+      return Math.max(...times) || undefined;
+    };
   }
 
   #addCounts({ process, sequence, beganMs, counts, users }: StatisticsBatch): void {
@@ -123,8 +139,16 @@ export class SqliteStatisticsStore implements StatisticsStore {
     );
   }
 
-  erase(user: string): Promise<boolean> {
-    return this.#database.settle(() => Number(this.#sql.erase.run(user).changes) > 0);
+  erase(user: string, clock: Clock): Promise<boolean> {
+    const { atomically, settle } = this.#database;
+    return settle(() =>
+      atomically(() => {
+        const nowMs = clock.nowMs();
+        this.#sql.sweepErasures.run(nowMs - erasureKeptMs);
+        this.#sql.putErasure.run(this.#marksOf(user)[0] ?? '', nowMs);
+        return Number(this.#sql.erase.run(user).changes) > 0;
+      }),
+    );
   }
 
   beganMs(): Promise<number | undefined> {
@@ -139,6 +163,7 @@ export class SqliteStatisticsStore implements StatisticsStore {
       const oldestMs = nowMs - keptMs;
       this.#sql.sweepCounts.run(oldestMs);
       this.#sql.sweepUsers.run(oldestMs);
+      this.#sql.sweepErasures.run(nowMs - erasureKeptMs);
       const page = this.#sql.page.all(this.#swept, usersSwept);
       for (const row of page) {
         if (Math.max(...Object.values(lastOf(row))) < oldestMs) this.#sql.erase.run(String(row['user']));
@@ -173,6 +198,10 @@ function statementsOn(connection: ReturnType<typeof openEmbeddedDatabase>['conne
     page: connection.prepare('SELECT * FROM statistics_last WHERE user > ? ORDER BY user LIMIT ?'),
     last: connection.prepare('SELECT * FROM statistics_last WHERE user = ?'),
     erase: connection.prepare('DELETE FROM statistics_last WHERE user = ?'),
+    erasure: connection.prepare('SELECT at_ms FROM statistics_erased WHERE mark = ?'),
+    latestErasure: connection.prepare('SELECT max(at_ms) AS at_ms FROM statistics_erased'),
+    putErasure: connection.prepare('INSERT OR REPLACE INTO statistics_erased (mark, at_ms) VALUES (?, ?)'),
+    sweepErasures: connection.prepare('DELETE FROM statistics_erased WHERE at_ms < ?'),
     sweepCounts: connection.prepare('DELETE FROM statistics_counts WHERE ends_ms < ?'),
     sweepUsers: connection.prepare('DELETE FROM statistics_users WHERE ends_ms < ?'),
   };
