@@ -1,5 +1,5 @@
 import type { BackendHost } from './backend.ts';
-import type { Client } from './identity.ts';
+import type { Client, TraceIds } from './identity.ts';
 
 /** The head of a request as the client sent it. */
 export interface RequestHead {
@@ -69,16 +69,11 @@ export interface PublicUrl {
 export type HostKind = 'public' | 'console' | 'assist';
 
 /** Where a request came from, decided once by the connection, the Host and the trusted proxies. */
-export interface Ingress {
+export interface Ingress extends TraceIds {
   /** The public URL that the request was for. */
   readonly publicUrl: PublicUrl;
   readonly hostKind: HostKind;
   readonly client: Client;
-  /** The request's id: a trusted proxy's X-Request-Id, or made here. */
-  readonly requestId: string;
-  /** The W3C trace context: a trusted proxy's, or begun here. */
-  readonly traceparent: string;
-  readonly tracestate?: string;
 }
 
 /** The state that `/-/ready` reports. `degraded` names what is missing while the node still serves. */

@@ -17,6 +17,17 @@ export interface Client {
   readonly userAgent: string | undefined;
   /** The Accept-Language of the request; undefined if it has none. */
   readonly language?: string | undefined;
+  /** The ids of the request; undefined if the gateway asks for itself, as its checks do. */
+  readonly trace?: TraceIds;
+}
+
+/** The ids of a request, by which the logs of proxies, of the gateway and of the webmail are joined. */
+export interface TraceIds {
+  /** The request's id: a trusted proxy's X-Request-Id, or made here. */
+  readonly requestId: string;
+  /** The W3C trace context: a trusted proxy's, or begun here. */
+  readonly traceparent: string;
+  readonly tracestate?: string;
 }
 
 /** The user and browser as which a webmail driver signs in. */

@@ -1,7 +1,7 @@
 import type { BackendHost } from './backend.ts';
 import type { CookieJar } from './cookie-jar.ts';
 import type { Answer, RequestHead, UpstreamResponseHead } from './http.ts';
-import type { Client, SignInIdentity } from './identity.ts';
+import type { Client, SignInIdentity, TraceIds } from './identity.ts';
 import type { CanonicalUser } from './names.ts';
 import type { Secret } from './secrets.ts';
 import type { LiveSession } from './session.ts';
@@ -187,6 +187,8 @@ export interface SignOutIdentity {
   readonly userAgent: string | undefined;
   readonly publicOrigin: string;
   readonly clientAddress: string;
+  /** The ids of the request that signs out; undefined if none does. */
+  readonly trace?: TraceIds;
 }
 
 /**

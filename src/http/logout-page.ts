@@ -48,7 +48,7 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
     const found = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     const end = async () => gate.close(request, response, 'signed-out');
     if (found.kind === 'found') {
-      const as = { userAgent: client.userAgent, publicOrigin: publicUrl.origin, clientAddress: client.address };
+      const as = { ...client, publicOrigin: publicUrl.origin, clientAddress: client.address };
       await logout(found.session, as, end);
       for (const line of expiredCookieLines(found.session.jar, publicUrl.secure)) {
         response.appendHeader('Set-Cookie', line);

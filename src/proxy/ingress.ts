@@ -4,6 +4,7 @@ import { isIP, type Socket } from 'node:net';
 import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import type { HostKind, Ingress, PublicUrl } from '../core/http.ts';
+import type { TraceIds } from '../core/identity.ts';
 import { createNetworkMatch, plainAddress, splitHostPort } from '../core/ip-networks.ts';
 import { createWarnings, type Log, type Warn } from '../core/log.ts';
 import type { ProxiedClient } from './proxy-protocol-listener.ts';
@@ -65,7 +66,8 @@ export function createIngress(options: IngressOptions): IngressReader {
     const peer = plainAddress(proxied?.source.address ?? request.socket.remoteAddress ?? '');
     const believed = isTrusted(peer);
     const port = proxied?.source.port ?? request.socket.remotePort ?? 0;
-    const { client, proxies } = clientOf(head, { address: peer, port, isBelieved: believed }, isTrusted);
+    const ids = believed ? idsFromProxy(head) : madeIds();
+    const { client, proxies } = clientOf(head, { address: peer, port, isBelieved: believed, ids }, isTrusted);
     const { host } = head;
     const forwardedHost = believed ? forwardedValueOf(head.all('x-forwarded-host'), proxies) : undefined;
     if (host === undefined && forwardedHost === undefined) {
@@ -86,7 +88,6 @@ export function createIngress(options: IngressOptions): IngressReader {
     const scheme = schemeOf({ request, head, named, believed, proxied, proxies });
     const arrivedAt = named.find((url) => scheme === (url.secure ? 'https' : 'http'));
     if (arrivedAt !== undefined && !isDotted) {
-      const ids = believed ? idsFromProxy(head) : madeIds();
       return { kind: 'accepted', ingress: { publicUrl: arrivedAt, hostKind: arrivedAt.hostKind, client, ...ids } };
     }
     const decision: IngressDecision =
@@ -99,8 +100,6 @@ export function createIngress(options: IngressOptions): IngressReader {
     return decision;
   };
 }
-
-type TraceIds = Pick<Ingress, 'requestId' | 'traceparent' | 'tracestate'>;
 
 /** A bounded form that no log and no header field can misread. UUIDs and the ids of nginx and HAProxy have it. */
 const requestIdForm = /^[\w.:=+/@-]{8,128}$/;
@@ -263,7 +262,12 @@ function publicPortOf({ authority, secure }: PublicUrl): number {
  */
 function clientOf(
   head: IncomingHead,
-  peer: { readonly address: string; readonly port: number; readonly isBelieved: boolean },
+  peer: {
+    readonly address: string;
+    readonly port: number;
+    readonly isBelieved: boolean;
+    readonly ids: TraceIds;
+  },
   isTrusted: (address: string) => boolean,
 ): { readonly client: Ingress['client']; readonly proxies: number } {
   let { address, port } = peer;
@@ -277,8 +281,8 @@ function clientOf(
       proxies += 1;
     }
   }
-  const client = { address, port, userAgent: head.header('user-agent'), language: head.header('accept-language') };
-  return { client, proxies };
+  const [userAgent, language] = [head.header('user-agent'), head.header('accept-language')];
+  return { client: { address, port, userAgent, language, trace: peer.ids }, proxies };
 }
 
 /** Reads one entry of X-Forwarded-For. In use are `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` and `[2001:db8::1]:80`. */

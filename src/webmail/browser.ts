@@ -31,8 +31,8 @@ interface ActingBrowser extends SignOutIdentity {
 
 /** The browser of a user who signs in. */
 export function browserOf({ client, publicOrigin }: Pick<SignInIdentity, 'client' | 'publicOrigin'>): ActingBrowser {
-  const { userAgent, address, language } = client;
-  return { userAgent, clientAddress: address, publicOrigin, language };
+  const { userAgent, address, language, trace } = client;
+  return { userAgent, clientAddress: address, publicOrigin, language, ...defined({ trace }) };
 }
 
 interface BrowserOptions {
@@ -62,7 +62,8 @@ interface SentBody {
  * cookies.
  *
  * It follows no redirects. Every request carries the User-Agent of the user's browser, because some webmails bind their
- * session to it, and the same forwarding fields as proxied traffic, because some bind it to the address. Origin is the
+ * session to it, and the same forwarding fields as proxied traffic, because some bind it to the address, with the ids of
+ * the user's request. Origin is the
  * public origin, and Referer the page that was read before: webmails that look for forged requests demand both.
  */
 export class Browser {
@@ -168,7 +169,7 @@ export class Browser {
   }
 
   #headers(method: string, target: string, bodyType: string | undefined): [name: string, value: string][] {
-    const { userAgent, clientAddress, publicOrigin } = this.#options.browser;
+    const { userAgent, clientAddress, publicOrigin, trace } = this.#options.browser;
     const language = this.#options.language ?? this.#options.browser.language;
     const { host, protocol } = new URL(publicOrigin);
     const cookie = this.#all.header(target, this.#parts.clock.nowMs());
@@ -181,6 +182,8 @@ export class Browser {
       ['X-Forwarded-Proto', protocol.slice(0, -1)],
       ['X-Forwarded-Host', host],
     ];
+    if (trace !== undefined) headers.push(['X-Request-Id', trace.requestId], ['Traceparent', trace.traceparent]);
+    if (trace?.tracestate !== undefined) headers.push(['Tracestate', trace.tracestate]);
     // A form that was posted without being read counts as standing on the page that takes it.
     const page = this.#page ?? (method === 'POST' ? target : undefined);
     if (page !== undefined) headers.push(['Referer', publicOrigin + page]);

@@ -65,6 +65,23 @@ export function driverContract(under: DriverUnderTest): void {
     }
   });
 
+  test(`${under.name}: every request carries the ids of the user’s request, and none where there is no such`, async () => {
+    const { driver, exchange } = before();
+    const trace = { requestId: 'made-by-a-proxy', traceparent: `00-${'4b'.repeat(16)}-${'f0'.repeat(8)}-01` };
+    const as = identity('right');
+    const traced = { ...as, client: { ...as.client, trace: { ...trace, tracestate: 'a=1' } } };
+    const outcome = await driver.signIn(host, traced, going);
+    assert.ok(outcome.kind === 'signed-in');
+    await driver.signOut(host, outcome.jar, { ...signOutAs, trace }, going);
+    const idsOf = (request: ExchangeRequest) => [field(request, 'x-request-id'), field(request, 'traceparent')];
+    for (const request of exchange.requests) assert.deepEqual(idsOf(request), [trace.requestId, trace.traceparent]);
+    const [first] = exchange.requests;
+    if (first !== undefined) assert.equal(field(first, 'tracestate'), 'a=1');
+    await driver.signIn(host, as, going);
+    const last = exchange.requests.at(-1);
+    if (last !== undefined) assert.deepEqual(idsOf(last), [undefined, undefined]);
+  });
+
   test(`${under.name}: a sign-in asks in the languages of the browser, for they may stay those of the session`, async () => {
     const { driver, exchange } = before();
     const language = 'de-AT,de;q=0.9,en;q=0.5';
