@@ -5,7 +5,8 @@ const submit = form.querySelector('button[type=submit]');
 const submitText = submit.textContent;
 
 // Some webmails show all times in UTC unless they are told.
-form.elements.time_zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? '';
+const timeZone = form.elements.time_zone;
+if (timeZone) timeZone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? '';
 
 // The place within the page that was asked for stays behind the address; another language must not lose it.
 for (const link of document.querySelectorAll('.languages a')) link.hash = location.hash;

@@ -22,7 +22,10 @@ suite('the operators’ pages of the console', () => {
     fixture.open = [...fixture.open, shownSession('M', 'carol@example.test', { impersonation })];
     const { browser } = await signedIn(fixture);
     const { text } = await browser.get('/-/sessions');
-    assert.match(text, /carol@example\.test<\/a><\/th><td>opened by otto@example\.test until /);
+    assert.match(
+      text,
+      /carol@example\.test<\/a><\/th><td>opened by otto@example\.test, ends <time datetime="[^"]+" title="[^"]+ UTC">in 10 min</,
+    );
     assert.match(text, /Firefox, Linux/);
     const end = fixture.open[0]?.key ?? '';
     assert.equal((await browser.post('/-/sessions', { end, reason: ' ' })).status, 400);

@@ -31,7 +31,7 @@ suite('the console', () => {
     assert.equal((await browser.get('/?_task=mail')).headers['location'], '/-/');
     const missing = await browser.get('/SOGo/', { 'Accept-Language': 'de' });
     assert.equal(missing.status, 404);
-    assert.match(missing.text, /<body class="console narrow">[^]*Page not found[^]*Back to the console/);
+    assert.match(missing.text, /<body class="console narrow"[^]*Page not found[^]*Back to the console/);
     assert.equal((await browser.get('/-/sessions')).headers['location'], '/-/login');
   });
 

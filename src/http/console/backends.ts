@@ -16,7 +16,7 @@ import {
   tableQueryOf,
   tableQueryText,
 } from './backend-table.ts';
-import { showMessage, showPage } from './layout.ts';
+import { endText, showMessage, showPage } from './layout.ts';
 
 /** The member of staff who acts, as the audit names them. */
 export interface ConsoleActor {
@@ -151,6 +151,7 @@ class BackendPages {
       problem,
       done,
       typed,
+      end: endText(nowMs),
       ago: (ms: number | undefined) => (ms === undefined ? '–' : `${agoText(nowMs - ms)} ago`),
       fieldTime: (ms: number | undefined) => (ms === undefined ? '' : new Date(ms).toISOString().slice(0, 16)),
     };

@@ -1,8 +1,10 @@
 import type { Response } from 'express';
+import { isoTime } from '../../core/clock.ts';
 import type { FailureSource } from '../../core/error.ts';
 import type { ProblemPage } from '../app.ts';
 import type { TextKey } from '../locales.ts';
 import type { Views } from '../views.ts';
+import { agoText } from './backend-table.ts';
 
 /** The frame of every page of the console. */
 export interface ConsoleFrame {
@@ -62,6 +64,14 @@ export function showMessage(
 /** A time in UTC, which staff in different places can compare. */
 function timeText(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** Writes the end of something as HTML: in how long from now, and the time in UTC where a pointer rests on it. */
+export function endText(nowMs: number): (ms: number) => string {
+  return (ms) => {
+    const words = ms > nowMs ? `in ${agoText(ms - nowMs)}` : 'over';
+    return `<time datetime="${isoTime(ms)}" title="${timeText(ms)}">${words}</time>`;
+  };
 }
 
 /** The text key of the part that failed, as staff know it. */

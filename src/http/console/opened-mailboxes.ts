@@ -1,8 +1,10 @@
+import type { Clock } from '../../core/clock.ts';
+import { includesRole } from '../../core/identity.ts';
 import type { RecordKey } from '../../core/names.ts';
 import { formField, seeOther } from '../forms.ts';
 import type { Views } from '../views.ts';
 import type { StaffExchange, StaffHandler } from './authorisation.ts';
-import { showPage } from './layout.ts';
+import { endText, showPage } from './layout.ts';
 
 /** Mailboxes that are open now. */
 interface ConsoleOpenMailboxes {
@@ -21,17 +23,23 @@ interface ConsoleOpenMailboxes {
 export interface ConsoleOpenedDeps {
   readonly impersonation: ConsoleOpenMailboxes;
   readonly views: Views;
+  readonly clock: Clock;
 }
 
 /** `/-/opened`: the mailboxes that a member of staff has open in any browser, with a button to end each. */
 export function createConsoleOpened({
   impersonation,
   views,
+  clock,
 }: ConsoleOpenedDeps): Readonly<Record<'show' | 'stop', StaffHandler>> {
   return {
     show({ staff, frame, response }: StaffExchange): void {
-      const opened = impersonation.openedBy(staff.user);
-      showPage(views, response, { ...frame, title: 'Opened mailboxes' }, ['console-opened', { opened }]);
+      const values = {
+        opened: impersonation.openedBy(staff.user),
+        mayListSessions: includesRole(staff.roles, 'viewer'),
+        end: endText(clock.nowMs()),
+      };
+      showPage(views, response, { ...frame, title: 'Opened mailboxes' }, ['console-opened', values]);
     },
 
     async stop({ staff, request, response }: StaffExchange): Promise<void> {

@@ -111,7 +111,7 @@ export function codeProblem(refusal: RefusedCode, nowMs: number, from: 'app' | '
         ? 'This one-time code is wrong or no longer valid. Ask the operator for a new one.'
         : 'This code is wrong. Enter the code that your app shows now. If that fails, check the clock of your phone.';
     case 'used':
-      return 'This code has been used. Wait for the next one.';
+      return 'This code has been used, as at your sign-in: each is good once. Your app shows the next one within 30 s.';
     case 'locked': {
       const minutes = Math.max(1, Math.ceil((refusal.untilMs - nowMs) / 60_000));
       return `Too many wrong codes. Try again in ${minutes} min.`;

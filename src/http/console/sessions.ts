@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.ts';
 import { isRecordKey, type RecordKey, shortSessionId } from '../../core/names.ts';
 import { defined } from '../../core/objects.ts';
 import { type ListedSession, mayFilterEnd, sessionKind } from '../../core/session.ts';
@@ -6,7 +7,7 @@ import { formField, queryOf, seeOther } from '../forms.ts';
 import type { Views } from '../views.ts';
 import type { StaffExchange, StaffHandler } from './authorisation.ts';
 import { type ConsoleActor, typedReason } from './backends.ts';
-import { showMessage, showPage } from './layout.ts';
+import { endText, showMessage, showPage } from './layout.ts';
 
 /** Selects sessions: one must match every field that is given. */
 interface ConsoleSessionFilter {
@@ -36,9 +37,11 @@ const needsReason = 'Ending a session needs a reason, of at most 500 characters.
 export function createConsoleSessions({
   sessions,
   views,
+  clock,
 }: {
   readonly sessions: ConsoleSessions;
   readonly views: Views;
+  readonly clock: Clock;
 }): Readonly<Record<'show' | 'submit', StaffHandler>> {
   async function endOne({ request, staff, actor }: StaffExchange, reason: string): Promise<number> {
     const key = formField(request.body, 'end') ?? '';
@@ -56,6 +59,7 @@ export function createConsoleSessions({
       const found = await sessions.list(filter, sessionsShown + 1);
       const values = {
         filter,
+        end: endText(clock.nowMs()),
         kinds: ['user', 'console', 'opened'],
         mayAct: staff.roles.includes('operator'),
         rows: found.slice(0, sessionsShown).map(sessionRow),
