@@ -236,6 +236,7 @@ function createLogins(
       checks: clientChecks,
       observe(event) {
         logBasicLogin(event);
+        if (event.isChecked === true) return;
         parts.clientChecked(event);
         parts.noteLogin('program', event);
       },

@@ -69,7 +69,7 @@ interface BasicAttempt {
   readonly credentials: BasicLoginCredentials;
   readonly ids: RequestIds;
   readonly arrivedAtMs: number;
-  trace: Pick<BasicLoginEvent, 'user' | 'backend' | 'host' | 'why' | 'said'>;
+  trace: Pick<BasicLoginEvent, 'user' | 'backend' | 'host' | 'why' | 'said' | 'isChecked'>;
 }
 
 /**
@@ -169,6 +169,7 @@ class BasicLogin implements BasicAuthentication {
       this.#tryPassword(attempt, allGone, () => this.#askHome(attempt, user, checking, allGone)),
     );
     if (verdict !== 'right') return admissionFor(verdict);
+    attempt.trace = { ...attempt.trace, isChecked: true };
     if (found.kind === 'barred') return barred(found);
     if ('closure' in home) throw closed(home.closure);
     return { kind: 'admitted', user, ...home };
@@ -326,6 +327,8 @@ export interface BasicLoginEvent extends RequestIds {
   readonly user?: string;
   readonly backend?: string;
   readonly host?: string;
+  /** Set if the password was right, as its own event says, and something else kept the request from being served. */
+  readonly isChecked?: true;
   readonly client: string;
   /** For the statistics; the log leaves it out. */
   readonly userAgent?: string | undefined;
@@ -337,7 +340,7 @@ export interface BasicLoginEvent extends RequestIds {
 /** Logs each check; a right one at debug only, since each client has one a minute. */
 export function createBasicLoginLog(log: Log): (event: BasicLoginEvent) => void {
   return ({ error, ...event }) => {
-    const facts = defined({ ...event, userAgent: undefined });
+    const facts = defined({ ...event, userAgent: undefined, isChecked: undefined });
     if (error === undefined && facts.result === 'right') log.debug('basic-login', facts);
     else if (error === undefined) log.info('basic-login', facts);
     else if (error instanceof PosternError) {

@@ -189,7 +189,7 @@ export const metricTable = {
     help: 'Passwords of DAV, ActiveSync and other Basic clients that were checked; remembered ones are not.',
     unit: 'checks',
     labels: { result: anyOf(clientCheckResults), backend: `${backend}, empty if the user’s is unknown` },
-    moves: 'each `basic-login` line of the log',
+    moves: 'each `basic-login` line of the log, unless the password was right and the backend is closed',
   },
   postern_silent_sign_ins_total: {
     type: 'counter',

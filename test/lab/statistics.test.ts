@@ -39,7 +39,7 @@ const people = ['alice@example.test', 'bob@example.test', 'nina@other.test', 'be
 interface Deed {
   /** The simulated hour, to its beginning. */
   readonly hourMs: number;
-  readonly column: 'signed_in' | 'refused' | 'program_accepted' | 'program_refused';
+  readonly column: 'signed_in' | 'refused' | 'failed' | 'program_accepted' | 'program_refused';
   readonly result: string;
   readonly agent: Agent;
   /** Undefined if there is no such user. */
@@ -117,6 +117,23 @@ function stats(node: GatewayNode, ...args: readonly string[]) {
   return run(['stats', ...args, '-c', node.configFile]);
 }
 
+/** The statuses of three requests that a program sends with its password. */
+async function threeRequests(node: GatewayNode, user: string, password: string): Promise<readonly number[]> {
+  const headers = {
+    authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+    'user-agent': agents.DAVx5,
+    'x-forwarded-for': `10.${randomInt(256)}.${randomInt(256)}.8`,
+    'x-forwarded-proto': 'http',
+  };
+  const statuses: number[] = [];
+  for (let count = 0; count < 3; count += 1) {
+    const answer = await fetch(`${node.origin}/roundcube/`, { headers, redirect: 'manual' });
+    await answer.arrayBuffer();
+    statuses.push(answer.status);
+  }
+  return statuses;
+}
+
 suite('a week of use at two nodes, before real mail servers and webmails', { concurrency: false }, () => {
   const opened = new AsyncDisposableStack();
   const done: Deed[] = [];
@@ -189,24 +206,30 @@ suite('a week of use at two nodes, before real mail servers and webmails', { con
   /** A program that sends three requests with its password: the gateway checks it once. */
   async function program(node: GatewayNode, number: number): Promise<void> {
     const { user, password, backend } = people[number % people.length] ?? assert.fail();
-    const isWrong = number % 4 === 1;
-    const basic = Buffer.from(`${user}:${isWrong ? 'wrong' : password}`).toString('base64');
-    const headers = {
-      authorization: `Basic ${basic}`,
-      'user-agent': agents.DAVx5,
-      'x-forwarded-for': `10.${randomInt(256)}.${randomInt(256)}.8`,
-      'x-forwarded-proto': 'http',
-    };
-    for (let count = 0; count < 3; count += 1) {
-      const answer = await fetch(`${node.origin}/roundcube/`, { headers, redirect: 'manual' });
-      await answer.arrayBuffer();
-      assert.equal(answer.status === 401, isWrong, `${answer.status}`);
-      if (!isWrong) proxied += 1;
+    const statuses = await threeRequests(node, user, number % 4 === 1 ? 'wrong' : password);
+    if (number % 4 === 1) {
+      assert.deepEqual(statuses, [401, 401, 401]);
+      return note({ column: 'program_refused', result: 'program: wrong', user, backend, agent: 'DAVx5' });
     }
-    const said = isWrong
-      ? ({ column: 'program_refused', result: 'program: wrong' } as const)
-      : ({ column: 'program_accepted', result: 'program: right' } as const);
-    note({ ...said, user, backend, agent: 'DAVx5' });
+    assert.ok(
+      statuses.every((status) => status < 400),
+      statuses.join(),
+    );
+    proxied += statuses.length;
+    note({ column: 'program_accepted', result: 'program: right', user, backend, agent: 'DAVx5' });
+  }
+
+  /** While a backend is closed, its people cannot sign in, and its programs are told to come later. */
+  async function maintenance(node: GatewayNode): Promise<void> {
+    const closed = { backend: 'b', user: 'bert@example.test' };
+    const set = (state: string) => run(['backend', 'set', 'b', state, '--reason', 'disks', '-c', node.configFile]);
+    assert.equal((await set('MAINT')).code, 0);
+    const person = new RoundcubeUser(node.origin);
+    assert.equal((await person.signIn('bert', 'bert-pw')).status, 503);
+    note({ ...closed, column: 'failed', result: 'closed', agent: 'Firefox' });
+    assert.deepEqual(await threeRequests(node, 'bert@example.test', 'bert-pw'), [503, 503, 503]);
+    note({ ...closed, column: 'program_accepted', result: 'program: right', agent: 'DAVx5' });
+    assert.equal((await set('READY')).code, 0);
   }
 
   test('people and programs come for seven days', async () => {
@@ -229,13 +252,14 @@ suite('a week of use at two nodes, before real mail servers and webmails', { con
           refused(nodes[number % 2] ?? one, number + 2, 'Firefox'),
           program(nodes[1], number),
         ]);
+        if (day === 3 && hour === 9) await maintenance(nodes[0]);
         if (hour === 23) left = { person: await visit(nodes[0], number, 'Firefox'), number };
       }
     }
     await setClocks(startMs + 7 * dayMs + hourMs);
     if (left !== undefined) noteVisit(left.person, left.number, 'idle');
     await left?.person.get('/?_task=mail');
-    assert.equal(done.length, 7 * (3 * 4 + 1));
+    assert.equal(done.length, 7 * (3 * 4 + 1) + 2);
   });
 
   test('the figures of each node are those of both, and what was done, by all that they are counted by', async () => {
@@ -323,6 +347,8 @@ suite('a week of use at two nodes, before real mail servers and webmails', { con
     }
     assert.equal(sum('postern_logins_total{result="rejected",backend="",webmail=""}'), count('refused'));
     assert.equal(sum('postern_logins_total'), done.filter(({ result }) => !result.startsWith('program')).length);
+    assert.equal(sum('postern_logins_total{result="closed"'), done.filter(({ result }) => result === 'closed').length);
+    assert.equal(sum('postern_client_checks_total'), done.filter(({ agent }) => agent === 'DAVx5').length);
     assert.equal(sum('postern_requests_total'), proxied);
     assert.equal(sum('postern_penalty_delays_total'), 0);
   });
