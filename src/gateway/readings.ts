@@ -1,3 +1,4 @@
+import { backendKey, hostKey } from '../backends/placement.ts';
 import { movePhases } from '../backends/state-values.ts';
 import type { Config } from '../config/config.ts';
 import type { Backend } from '../core/backend.ts';
@@ -101,6 +102,10 @@ export function nodeReadings({ holder, node, redis, state, serving, isReloadGood
       for (const backend of holder.config.backends.values())
         yield* onlyOne('state', states, stateOfBackend(backend, holder.config, cluster), { backend: backend.name });
     },
+    *postern_backend_until_timestamp_seconds() {
+      for (const backend of holder.config.backends.values())
+        yield [{ backend: backend.name }, untilMsOf(backend, cluster) / 1000];
+    },
     *postern_host_state() {
       for (const [backend, host] of backendHosts(holder.config)) {
         const hostState = cluster.placement.hostState(backend, host);
@@ -140,6 +145,12 @@ export function nodeReadings({ holder, node, redis, state, serving, isReloadGood
       const counts = new Map<string, number>();
       for (const { phase } of cluster.state.moves.all().values()) counts.set(phase, (counts.get(phase) ?? 0) + 1);
       for (const phase of movePhases) yield [{ phase }, counts.get(phase) ?? 0];
+    },
+    *postern_moves_oldest_timestamp_seconds() {
+      const oldestMs = new Map<string, number>();
+      for (const { phase, startedAtMs } of cluster.state.moves.all().values())
+        oldestMs.set(phase, Math.min(startedAtMs, oldestMs.get(phase) ?? Number.POSITIVE_INFINITY));
+      for (const phase of movePhases) yield [{ phase }, (oldestMs.get(phase) ?? 0) / 1000];
     },
     *postern_alarms_last_hour() {
       const alarms = new Map(alarmCodes.map((code) => [code, 0]));
@@ -182,6 +193,13 @@ function inSeconds(ms: number | undefined): number | undefined {
 
 function* backendHosts({ backends }: Config) {
   for (const backend of backends.values()) for (const host of backend.hosts) yield [backend, host] as const;
+}
+
+/** When the state that operators set for a backend, or for the host that serves it, should end; 0 if nobody said. */
+function untilMsOf(backend: Backend, { state, placement }: Pick<ClusterState, 'state' | 'placement'>): number {
+  const keys = [backendKey(backend.name), hostKey(placement.activeHost(backend).name)];
+  const set = keys.map((key) => state.states.get(key)).find((one) => one !== undefined && one.state !== 'READY');
+  return set?.untilMs ?? 0;
 }
 
 /** The state of the host that serves; of a pool, of the host that is off best. */

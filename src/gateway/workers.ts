@@ -23,6 +23,7 @@ interface Led {
 
 /** The last reports of a worker. */
 interface Member {
+  serves: boolean;
   degraded: readonly string[];
   held: readonly (readonly [string, number])[];
   busy: readonly (readonly [string, number])[];
@@ -73,9 +74,9 @@ export class Team implements UserListeners, Disposable {
     this.#serving = true;
   }
 
-  /** How many of them live. */
+  /** How many of them serve: one that has just been started does not yet. */
   get size(): number {
-    return this.#living.size;
+    return [...this.#living.values()].filter(({ serves }) => serves).length;
   }
 
   /** What they have counted, those that have ended included. */
@@ -140,7 +141,7 @@ export class Team implements UserListeners, Disposable {
   async #start(): Promise<UserListeners['ports']> {
     const worker = cluster.fork();
     const startedAt = performance.now();
-    const member: Member = { degraded: [], held: [], busy: [] };
+    const member: Member = { serves: false, degraded: [], held: [], busy: [] };
     this.#living.set(worker, member);
     const { promise, resolve, reject } = Promise.withResolvers<UserListeners['ports']>();
     worker.on('message', (message) => {
@@ -189,6 +190,7 @@ export class Team implements UserListeners, Disposable {
         if (filesRead !== undefined) this.#send({ order: 'start', filesRead }, [worker]);
         return;
       case 'ready':
+        member.serves = true;
         worker.send(this.#healthOrder());
         if (isOut) this.#send({ order: 'take-out', isOut }, [worker]);
     }

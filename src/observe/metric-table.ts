@@ -60,7 +60,7 @@ export const metricTable = {
   },
   postern_workers: {
     type: 'gauge',
-    help: 'Processes that serve users: as many as configured, and as many as live.',
+    help: 'Processes that serve users: as many as configured, and as many as are ready.',
     unit: 'processes',
     labels: { state: anyOf(['configured', 'serving']) },
     moves: '`worker-ready`, `worker-exited`',
@@ -76,6 +76,13 @@ export const metricTable = {
     help: '1 for the state of a backend, by operators and checks; a pool is as well off as its best host.',
     labels: { backend, state: anyOf(states) },
     moves: '`host-down`, `host-up`, `failover`, `postern backend`',
+  },
+  postern_backend_until_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the state that operators set for a backend should end, as they said; 0 if they said nothing, or set none.',
+    unit: 'Unix time',
+    labels: { backend },
+    moves: '`postern backend set`',
   },
   postern_host_state: {
     type: 'gauge',
@@ -253,6 +260,13 @@ export const metricTable = {
     type: 'gauge',
     help: 'Users who are being moved, or were, by the phase of the move, in the whole cluster.',
     unit: 'users',
+    labels: { phase: anyOf(['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped']) },
+    moves: '`move`',
+  },
+  postern_moves_oldest_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the oldest of the moves in a phase began; 0 if there is none.',
+    unit: 'Unix time',
     labels: { phase: anyOf(['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped']) },
     moves: '`move`',
   },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,6 +55,10 @@ export interface AlertSite extends AsyncDisposable {
 /** gw2. */
 export interface SecondNode {
   readonly process: ChildProcess;
+  /** Sends a signal to it and to its workers. */
+  signalAll(name: NodeJS.Signals): void;
+  /** The processes of its workers. */
+  workers(): readonly number[];
   /** Puts a certificate in its file that is valid for so many days. */
   certify(days: number): Promise<void>;
   /** Has its clock go wrong by so much, and cuts it off from a port of the others, or from none. */
@@ -72,6 +77,11 @@ export async function startAlertSite(): Promise<AlertSite> {
   const names = ['alice', 'bob', 'carol', 'dave', ...Array.from({ length: 40 }, (_, index) => `user${index}`)];
   const users = Object.fromEntries(names.map((name) => [`${name}@example.test`, password]));
   const imap = opened.use(await startImapServer({ users, security: 'tls', keyPair }));
+  await writeFile(
+    join(folder, 'carry-mailbox'),
+    `#!/bin/sh\nwhile [ -e ${join(folder, 'carrying')} ]; do sleep 0.05; done\n`,
+    { mode: 0o755 },
+  );
   const start = async (name: string) => opened.use(await startMachine(name));
   const machines = {
     a: await start('a'),
@@ -117,6 +127,7 @@ backends:
   const yaml = `listen: 127.0.0.1:${port}
 public_url: ${origins}
 operators: { listen: 127.0.0.1:0, socket: gw1.sock }
+moves: { before: carry-mailbox }
 audit: { file: gw1.audit }${common}`;
   const configFile = join(folder, 'gw1.yaml');
   await writeFile(configFile, yaml);
@@ -128,6 +139,8 @@ audit: { file: gw1.audit }${common}`;
 public_url: ${origins}
 operators: { listen: 127.0.0.1:${secondOperators} }
 audit: { file: gw2.audit }
+moves: { before: carry-mailbox }
+workers: 2
 tls: { certificate_file: gw2.crt, key_file: gw2.key }${common}`,
   );
   const second = await startSecondNode(folder, opened);
@@ -176,6 +189,10 @@ async function emptyFolder(parent: string): Promise<string> {
   return mkdtemp(join(parent, 'web-'));
 }
 
+function childrenOf(pid: number): readonly number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
+
 async function startSecondNode(folder: string, opened: AsyncDisposableStack): Promise<SecondNode> {
   const clockFile = join(folder, 'clock');
   const certify = async (days: number): Promise<void> => {
@@ -197,6 +214,10 @@ async function startSecondNode(folder: string, opened: AsyncDisposableStack): Pr
   await eventually(() => said.includes('"event":"ready"'), `gw2 is ready: ${said}`);
   return {
     process: child,
+    signalAll(name) {
+      for (const pid of [child.pid ?? 0, ...childrenOf(child.pid ?? 0)]) process.kill(pid, name);
+    },
+    workers: () => childrenOf(child.pid ?? 0),
     certify,
     async disturb({ clockMs = 0, port = 0 }) {
       said = '';

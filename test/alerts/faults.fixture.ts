@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
+import { defined } from '../../src/core/objects.ts';
 import { eventually } from '../eventually.fixture.ts';
 import type { AlertSite } from './alert-site.fixture.ts';
 import { checkNode } from './check-postern.fixture.ts';
@@ -17,6 +18,8 @@ export interface Fault {
   isOver?(scrape: Scrape): boolean;
   /** What fires in the end; nothing else does. */
   readonly fires: readonly Firing[];
+  /** How long it is taken to last, in minutes; 90 unless given. */
+  readonly minutes?: number;
   /** What check_postern says of gw1, or of gw2; any code if it depends on the moment. */
   readonly check?: { readonly of?: 'gw2'; readonly code?: number; readonly says: RegExp };
 }
@@ -63,7 +66,7 @@ export async function liveThrough(site: AlertSite, name: string, fault: Fault): 
     if (fault.isOver !== undefined)
       await scrapeWhen(site, (scrape) => fault.isOver?.(scrape) === true, `${name} is over`);
   }
-  await judge([{ name, quiet, fault: during, fires: fault.fires }]);
+  await judge([{ name, quiet, fault: during, fires: fault.fires, ...defined({ faultMinutes: fault.minutes }) }]);
 }
 
 /** The value of the first series with these labels; undefined if there is none. */
@@ -124,9 +127,9 @@ export function answering(machine: AlertSite['machines']['a'], backend: string):
 export async function starve(site: AlertSite): Promise<void> {
   await site.scrape();
   for (let time = 0; time < 4; time += 1) {
-    site.second.process.kill('SIGSTOP');
+    site.second.signalAll('SIGSTOP');
     await pause(400);
-    site.second.process.kill('SIGCONT');
+    site.second.signalAll('SIGCONT');
     await pause(20);
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rename, rm, symlink } from 'node:fs/promises';
+import { rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -120,7 +120,9 @@ describe('the alerts', () => {
   it('fire when a standby takes over', () =>
     livesThrough('a standby takes over', {
       inject: () => site.machines.b1.close(),
-      shows: everywhere('postern_active_host', 1, { host: 'b/2' }),
+      shows: (scrape) =>
+        everywhere('postern_active_host', 1, { host: 'b/2' })(scrape) &&
+        everywhere('postern_host_up', 0, { host: 'b', service: 'webmail' })(scrape),
       async heal() {
         await site.machines.b1.open();
         await eventually(async () =>
@@ -155,6 +157,79 @@ describe('the alerts', () => {
         },
       ],
     }));
+
+  it('fire when a worker is dead and its successor does not start', async () => {
+    const { second } = site;
+    const before = second.workers();
+    const successors = () => second.workers().filter((pid) => !before.includes(pid));
+    await livesThrough('a worker is missing', {
+      async inject() {
+        process.kill(before[0] ?? 0, 'SIGKILL');
+        await eventually(() => successors().length > 0, 'there is a successor');
+        for (const pid of successors()) process.kill(pid, 'SIGSTOP');
+      },
+      shows: atNode('gw2', 'postern_workers', 1, { state: 'serving' }),
+      heal() {
+        for (const pid of successors()) process.kill(pid, 'SIGCONT');
+      },
+      isOver: atNode('gw2', 'postern_workers', 2, { state: 'serving' }),
+      fires: [ofNode('PosternWorkersMissing', 'gw2', 'Node gw2 lacks 1 of its workers.')],
+    });
+  });
+
+  for (const [what, until, minutes, alert, summary] of [
+    [
+      'longer than was said',
+      () => new Date(Date.now() + 500).toISOString(),
+      60,
+      'PosternMaintenanceOverdue',
+      'Backend b is in MAINT for longer than was said.',
+    ],
+    [
+      'a day, without an end',
+      () => undefined,
+      25 * 60,
+      'PosternMaintenanceForgotten',
+      'Backend b has been in MAINT for a day, and nobody said until when.',
+    ],
+  ] as const) {
+    it(`fire when a backend is in MAINT for ${what}`, () =>
+      livesThrough(`MAINT for ${what}`, {
+        async inject() {
+          const set = { state: 'MAINT', reason: 'new disks', until: until() };
+          assert.equal((await site.api('PUT', '/backends/b/state', set)).status, 200);
+        },
+        shows: everywhere('postern_backend_state', 1, { backend: 'b', state: 'MAINT' }),
+        heal: () => site.api('PUT', '/backends/b/state', { state: 'READY', reason: 'done' }),
+        isOver: everywhere('postern_backend_state', 1, { backend: 'b', state: 'READY' }),
+        minutes,
+        fires: [{ alert, labels: { backend: 'b' }, summary }],
+      }));
+  }
+
+  it('fire when a move hangs in its program', async () => {
+    const carrying = join(site.folder, 'carrying');
+    let moved: ReturnType<typeof site.api> | undefined;
+    await livesThrough('a move hangs', {
+      async inject() {
+        await writeFile(carrying, '');
+        moved = site.api('POST', '/users/user39/move', { to: 'small', reason: 'a is full' });
+      },
+      shows: everywhere('postern_moves', 1, { phase: 'before' }),
+      async heal() {
+        await rm(carrying);
+        assert.equal((await moved)?.status, 200);
+      },
+      isOver: everywhere('postern_moves', 0, { phase: 'before' }),
+      fires: [
+        {
+          alert: 'PosternMoveStuck',
+          labels: { phase: 'before' },
+          summary: 'A move of a user has been under way (before) for 1h 30m 0s.',
+        },
+      ],
+    });
+  });
 
   it('fire when requests fail, although the checks are good', async () => {
     const { browser } = await site.signIn('alice');

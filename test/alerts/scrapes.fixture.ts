@@ -43,6 +43,9 @@ export const rules = readRules();
 /** The rules that alert, in their order. */
 export const alertRules = rules.filter((rule): rule is AlertRule => 'alert' in rule);
 
+const quietMinutes = 90;
+const usualMinutes = 90;
+
 /** A sample of a node, under the text of its series. */
 export interface Scrape {
   readonly samples: ReadonlyMap<string, { readonly value: number; readonly isCounter: boolean }>;
@@ -62,8 +65,8 @@ export async function scrape(nodes: Readonly<Record<string, number>>): Promise<S
       if (type !== undefined) isCounter = type === 'counter' || type === 'histogram';
       const [, name = '', labels, value = ''] = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/.exec(line) ?? [];
       if (name === '') continue;
-      // promtool's clock begins at 0: times are told from the moment of the scrape.
-      const since = name.endsWith('_timestamp_seconds') && Number(value) > 0 ? nowS : 0;
+      // promtool's clock begins at 0: the moment of the scrape is taken for the begin of the fault.
+      const since = name.endsWith('_timestamp_seconds') && Number(value) > 0 ? nowS - quietMinutes * 60 : 0;
       const all = labels === undefined || labels === '' ? where : `${labels},${where}`;
       samples.set(`${name}{${all}}`, { value: Number(value) - since, isCounter });
     }
@@ -94,10 +97,9 @@ export interface Episode {
   readonly fault: readonly [Scrape, Scrape];
   /** What fires in the end of it, and nothing else; in the quiet time before it, nothing does. */
   readonly fires: readonly Firing[];
+  /** How long it lasts; 90 unless given. */
+  readonly faultMinutes?: number;
 }
-
-const quietMinutes = 90;
-const faultMinutes = 90;
 
 /** Has promtool judge the episodes by the rules. Rejects with what it found. */
 export async function judge(episodes: readonly Episode[]): Promise<string> {
@@ -110,16 +112,21 @@ export async function judge(episodes: readonly Episode[]): Promise<string> {
       input_series: seriesOf(episode),
       promql_expr_test: [
         ...[5, 30, quietMinutes - 1].map((minute) => firingAt(minute, [])),
-        firingAt(quietMinutes + faultMinutes, episode.fires),
+        firingAt(quietMinutes + (episode.faultMinutes ?? usualMinutes), episode.fires),
       ],
       alert_rule_test: alertNames(episode.fires).map((alertname) => ({
         alertname,
-        eval_time: `${quietMinutes + faultMinutes}m`,
+        eval_time: `${quietMinutes + (episode.faultMinutes ?? usualMinutes)}m`,
         exp_alerts: episode.fires.filter(({ alert }) => alert === alertname).map(expected),
       })),
     }));
+    // Each minute of a day would take promtool long.
+    const isLong = episodes.some(({ faultMinutes = usualMinutes }) => faultMinutes > 5 * usualMinutes);
     // JSON is YAML.
-    await writeFile(file, JSON.stringify({ rule_files: [rulesFile], evaluation_interval: '1m', tests }));
+    await writeFile(
+      file,
+      JSON.stringify({ rule_files: [rulesFile], evaluation_interval: isLong ? '10m' : '1m', tests }),
+    );
     return await runProgram('promtool', ['test', 'rules', file]);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -150,18 +157,21 @@ function expected({ alert, labels, summary }: Firing) {
 /** The metrics that the rules read, so that promtool need not read all others. */
 const mentioned = new Set(rules.flatMap(({ expr }) => expr.match(/[a-z_:][a-z0-9_:]*/g) ?? []));
 
-function seriesOf({ quiet, fault, fires }: Episode) {
+function seriesOf({ quiet, fault, fires, faultMinutes = usualMinutes }: Episode) {
   // How busy this machine is with other tests would be told as the load of the nodes.
   const isAboutLoad = fires.some(({ alert }) => alert === 'PosternNodeOverloaded');
   const keys = new Set([...quiet, ...fault].flatMap(({ samples }) => [...samples.keys()]));
   return [...keys]
     .filter((key) => mentioned.has(key.slice(0, key.indexOf('{'))))
     .filter((key) => isAboutLoad || !key.startsWith('nodejs_eventloop_lag'))
-    .map((series) => ({ series, values: valuesOf(series, quiet, fault) }));
+    .map((series) => ({ series, values: valuesOf(series, { quiet, fault, faultMinutes }) }));
 }
 
 /** Prometheus' own notation: `1x3` is four times 1, `1+2x3` is 1 3 5 7, `_x3` is nothing three times. */
-function valuesOf(series: string, quiet: Episode['quiet'], fault: Episode['fault']): string {
+function valuesOf(
+  series: string,
+  { quiet, fault, faultMinutes }: Pick<Episode, 'quiet' | 'fault'> & { readonly faultMinutes: number },
+): string {
   const [before, early, late] = [quiet[1], ...fault].map(({ samples }) => samples.get(series));
   const began = quiet[0].samples.get(series) ?? before;
   const parts: string[] = [];
