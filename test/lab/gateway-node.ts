@@ -15,7 +15,7 @@ const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url))
 
 /** The shared parts of a cluster: the configuration's folder, the addresses, and Redis. */
 export interface ClusterOptions {
-  readonly lab: Lab;
+  readonly lab: Pick<Lab, 'port' | 'caFile'>;
   readonly redisUrl: string;
   readonly nodes: number;
   /** Further top-level lines of the configuration. */
