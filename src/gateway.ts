@@ -94,8 +94,9 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const reading = createReading(configFile, worker?.filesRead);
   const config = await reading.read();
   const holder = new ConfigHolder(config);
+  await using logging = new AsyncDisposableStack();
   await using opened = new AsyncDisposableStack();
-  const plainLog = givenLog ?? opened.use(await openLog(config.log)).log;
+  const plainLog = givenLog ?? logging.use(await openLog(config.log)).log;
   const team = config.workers > 1 && worker === undefined ? opened.use(new Team(configFile, plainLog)) : undefined;
   const node = opened.use(
     await openNode({
@@ -139,7 +140,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   if (worker === undefined) log.info('ready', { version, commit, ...ports, ...facts });
   else log.info('worker-ready', { ...ports, ...facts });
 
-  const parts = opened.move();
+  const [parts, lastPart] = [opened.move(), logging.move()];
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
     const { delayMs, deadlineMs } = holder.config.shutdown;
@@ -150,6 +151,8 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     await listeners.drain(AbortSignal.timeout(deadlineMs));
     await parts.disposeAsync();
     log.info('closed');
+    // The line above goes to the syslog server, too.
+    await lastPart.disposeAsync();
   }
 
   return {

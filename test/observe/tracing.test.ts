@@ -11,6 +11,7 @@ import { writeConfiguration } from '../../demo/configuration.ts';
 import { alice } from '../../demo/people.ts';
 import { openTracing } from '../../src/observe/tracing.ts';
 import { Browser, fieldsIn } from '../demo/browser.fixture.ts';
+import { blocksOf } from '../docs/pages.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { freePort, listening } from '../ports.fixture.ts';
 import { spawn, stopProgram } from '../programs.ts';
@@ -34,6 +35,9 @@ interface Export {
 function isExport(value: unknown): value is Export {
   return typeof value === 'object' && value !== null && 'resourceSpans' in value;
 }
+
+/** The configuration that docs/operate.md shows. */
+const documented = blocksOf('docs/operate.md').find(({ text }) => text.startsWith('log: { otlp:'))?.text ?? '';
 
 /** A collector that keeps what it gets. */
 async function startCollector(t: TestContext) {
@@ -101,7 +105,7 @@ describe('the spans of a sign-in', () => {
         const port = await freePort();
         const file = await writeConfiguration(backends, { directory: folder, port });
         const yaml = await readFile(file, 'utf8');
-        const log = `log: { level: info${isTraced ? `, otlp: ${url}` : ''} }`;
+        const log = isTraced ? documented.replace('http://127.0.0.1:4318/v1/traces', url) : 'log: {}';
         await writeFile(file, yaml.replace('log: { level: warn }', log));
         // Each module that is loaded says so: https://nodejs.org/api/module.html#moduleregisterhooksoptions
         const watch = `import { registerHooks } from 'node:module';
@@ -128,6 +132,8 @@ describe('the spans of a sign-in', () => {
         assert.equal(/@opentelemetry\/(?!api\/)/.test(loaded), isTraced);
         if (!isTraced) return;
         await eventually(() => spans.some(({ name }) => name === 'sign-in'));
+        const phases = ['form', 'store', 'directory', 'penalty', 'imap', 'webmail'].map((phase) => `sign-in ${phase}`);
+        assert.deepEqual(new Set(spans.map(({ name }) => name)), new Set(['sign-in', ...phases]));
         const { attributes = [] } = spans.find(({ name }) => name === 'sign-in') ?? {};
         const result = attributes.find(({ key }) => key === 'postern.result')?.value.stringValue;
         assert.equal(result, 'signed-in');
