@@ -1,4 +1,5 @@
 import type { AuditEvent } from '../core/audit.ts';
+import { momentNamed } from '../core/clock.ts';
 import { createNetworkMatch } from '../core/ip-networks.ts';
 import { defined } from '../core/objects.ts';
 
@@ -112,8 +113,9 @@ export function askerOf({ by, address }: ApiRequest): Pick<AuditEvent, 'actor' |
 export function timeIn(body: ApiRequest['body'], name: string): number | undefined {
   const value = body[name];
   if (value === undefined) return undefined;
-  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-  if (Number.isNaN(ms)) throw new ApiRefusal(400, `${name} is not a time: write one such as 2030-01-31T06:00:00Z`);
+  const ms = typeof value === 'string' ? momentNamed(value) : Number.NaN;
+  if (Number.isNaN(ms))
+    throw new ApiRefusal(400, `${name} is not a time: write one such as 2030-01-31 or 2030-01-31T06:00:00Z`);
   return ms;
 }
 

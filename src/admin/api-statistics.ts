@@ -198,7 +198,7 @@ class StatisticsRequests {
     const untilMs = timeIn(asked, 'until') ?? this.#deps.clock.nowMs();
     const sinceMs = timeIn(asked, 'since') ?? untilMs - defaultSpanMs;
     if (sinceMs < untilMs) return { sinceMs, untilMs };
-    throw new ApiRefusal(400, 'since is not before until');
+    throw new ApiRefusal(400, 'since is not before until, which is now unless given');
   }
 }
 

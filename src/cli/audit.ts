@@ -12,7 +12,7 @@ import {
   type AuditFilter,
   type AuditLine,
 } from '../core/audit.ts';
-import { isoTime, systemClock } from '../core/clock.ts';
+import { isoTime, momentNamed, systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { readAuditKeys } from '../sessions/keys-file.ts';
 import type { CommandEnvironment } from './environment.ts';
@@ -177,8 +177,8 @@ function eventName(text: string): string {
 }
 
 function parseTime(text: string): number {
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms)) throw new InvalidArgumentError('Write a time such as 2030-01-31T06:00:00Z.');
+  const ms = momentNamed(text);
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('Write a time such as 2030-01-31 or 2030-01-31T06:00:00Z.');
   return ms;
 }
 

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { isoTime, systemClock } from '../core/clock.ts';
+import { isoTime, momentNamed, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import { silentLog } from '../core/log.ts';
 import { apiRoles, apiTokenHash, makeApiToken } from '../core/secrets.ts';
@@ -225,5 +225,5 @@ export function addTokens(program: Command, environment: CommandEnvironment, end
 function timeFrom(text: string, nowMs: number): number {
   const [, count, unit] = /^(\d{1,5})\s*([dh])$/.exec(text) ?? [];
   if (count !== undefined) return nowMs + Number(count) * (unit === 'd' ? 24 : 1) * 60 * 60 * 1000;
-  return /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d))?$/.test(text) ? Date.parse(text) : Number.NaN;
+  return momentNamed(text);
 }

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
-import { systemClock } from '../core/clock.ts';
+import { momentNamed, systemClock } from '../core/clock.ts';
 import { countedBy, countedOutcomes, waysIn } from '../core/statistics.ts';
 import { csvRow } from '../core/text.ts';
 import { type ApiReply, type AskApi, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
@@ -182,6 +182,7 @@ class Listing {
   readonly #environment: CommandEnvironment;
   readonly #format: ListFormat;
   #progress: ReturnType<typeof createProgress>;
+  #hasBegun = false;
   #written = 0;
   #knownSince: unknown;
   #code: ExitCode = exitCodes.ok;
@@ -194,7 +195,8 @@ class Listing {
   }
 
   async before(time: string | undefined): Promise<ExitCode> {
-    this.#begin();
+    if (time !== undefined && momentNamed(time) > systemClock.nowMs())
+      this.#environment.complain(`${time} is in the future: the list has users who are active\n`);
     const page = (cursor: string): Promise<ApiReply> => {
       const query = new URLSearchParams({ cursor, ...(time === undefined ? {} : { before: time }) });
       return this.#ask('GET', `/statistics/last?${query.toString()}`);
@@ -221,7 +223,6 @@ class Listing {
       this.#environment.complain(`${name}: ${notSignedIn(row['found'])}\n`);
       return row['found'] === 'could-not-ask' ? exitCodes.unavailable : exitCodes.no;
     }
-    this.#begin();
     this.#write(rows);
     return this.#end();
   }
@@ -232,7 +233,6 @@ class Listing {
     const count = file === '-' ? lineCount : () => countLines(file);
     const total = isShown === undefined ? undefined : await count?.();
     this.#progress = createProgress(this.#environment, systemClock, { noun: 'names', total });
-    this.#begin();
     let names: { readonly name: string; readonly line: number }[] = [];
     let bytes = 0;
     let line = 0;
@@ -277,7 +277,10 @@ class Listing {
     return refused !== undefined;
   }
 
+  /** Before the first answer there is nothing to head: it may be a refusal. */
   #begin(): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
     if (this.#format === 'json') this.#environment.print('[');
     if (this.#format === 'csv') this.#environment.print(csv([['user', ...waysIn]]));
     if (this.#format === 'table')
@@ -285,6 +288,7 @@ class Listing {
   }
 
   #write(rows: readonly Readonly<Record<string, unknown>>[]): void {
+    this.#begin();
     const texts = rows.map((row, index) => {
       if (this.#format === 'csv')
         return csvRow([cell(row['user']), ...timesIn(row).map((time) => (typeof time === 'string' ? time : ''))]);
@@ -298,6 +302,7 @@ class Listing {
 
   /** Says what the list does not know: a user without an entry may have signed in before. */
   #end(): ExitCode {
+    this.#begin();
     if (this.#format === 'json') this.#environment.print('\n]\n');
     const users = `${this.#written.toLocaleString('en')} ${this.#written === 1 ? 'user' : 'users'}`;
     const known =

@@ -12,6 +12,19 @@ export function isRecent(sinceMs: number, spanMs: number, nowMs: number): boolea
   return sinceMs <= nowMs && nowMs - sinceMs < spanMs;
 }
 
+/**
+ * The moment that a text names, in milliseconds since the epoch: `2030-01-31`, `2030-01-31T06:00` or with a zone,
+ * `2030-01-31T06:00:00+01:00`; UTC without one. NaN if there is no such moment, as on 30 February.
+ */
+export function momentNamed(text: string): number {
+  const parts = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text);
+  const [, day = '', time = '00:00', zone = 'Z'] = parts ?? [];
+  const dayMs = Date.parse(`${day}T00:00Z`);
+  // Date.parse takes 30 February for 2 March.
+  if (Number.isNaN(dayMs) || isoTime(dayMs).slice(0, 10) !== day) return Number.NaN;
+  return Date.parse(`${day}T${time}${zone}`);
+}
+
 /** Formats a time as ISO 8601 in UTC, to the millisecond. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();

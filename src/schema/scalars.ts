@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { momentNamed } from '../core/clock.ts';
 import { normaliseDomain } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
 import { Secret } from '../core/secrets.ts';
@@ -131,9 +132,7 @@ export function time() {
     remedy,
     examples: ['2030-01-31T06:00:00Z'],
     parse(value) {
-      const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)$/.test(value)
-        ? Date.parse(value)
-        : Number.NaN;
+      const ms = /T.*(?:Z|[+-]\d\d:\d\d)$/.test(value) ? momentNamed(value) : Number.NaN;
       return Number.isNaN(ms) ? wrong(`${shownValue(value)} is not a time: ${remedy}`) : read(ms);
     },
   });

@@ -61,13 +61,16 @@ describe('postern stats', () => {
     assert.match(out, new RegExp(`^${today} \\d\\d:\\d\\d +- +- +alice@example\\.test$`, 'm'));
     assert.match(out, new RegExp(`^${today} \\d\\d:\\d\\d +- +${today} \\d\\d:\\d\\d  bob@example\\.test$`, 'm'));
     assert.match(err, /^2 users; sign-ins are known since \d{4}-/);
-    const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
-    assert.match(
-      (await postern('last', '--before', tomorrow, '--format', 'csv')).out,
-      /^user,web,program,mail\r\n(?:\S+\r\n){2}$/,
-    );
+    const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
+    const future = await postern('last', '--before', tomorrow, '--format', 'csv');
+    assert.match(future.out, /^user,web,program,mail\r\n(?:\S+\r\n){2}$/);
+    assert.match(future.err, new RegExp(`^${tomorrow} is in the future: the list has users who are active$`, 'm'));
     assert.deepEqual(JSON.parse((await postern('last', '--before', today, '--format', 'json')).out), []);
-    assert.equal((await postern('last', '--before', 'long ago')).code, 2);
+    for (const wrong of ['long ago', '2026-02-30', '2026-13-01', '1h', '1', '', '2026-11-01T25:00']) {
+      const refused = await postern('last', '--before', wrong);
+      assert.deepEqual([refused.code, refused.out], [2, ''], wrong);
+      assert.match(refused.err, /^before is not a time: write one such as 2030-01-31 or 2030-01-31T06:00:00Z$/m);
+    }
   });
 
   it('shows one user, and says no of one who has never signed in', async () => {
@@ -84,6 +87,8 @@ describe('postern stats', () => {
     assert.deepEqual([code, out], [0, 'user,web,program,mail\r\nanna@example.test,,,\r\n']);
     assert.match(err, /^line 5: nobody@example\.test: no such user in the directory$/m);
     assert.match(err, /^line 6: bob@@x: cannot be a user name$/m);
+    writeFileSync(file, '\uFEFFANNA\r\n\r\n  Alice@EXAMPLE.Test \r\n');
+    assert.deepEqual((await postern('last', '--never', file, '--format', 'csv')).out, out, 'as Windows writes it');
     const given = { lines: () => Readable.from(['anna', 'alice']) };
     const piped = await run(['stats', 'last', '--never', '-', '-c', site.configFile], given);
     assert.match(piped.out, /^- +- +- +anna@example\.test$/m);

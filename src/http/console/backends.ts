@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.ts';
+import { type Clock, momentNamed } from '../../core/clock.ts';
 import { defined } from '../../core/objects.ts';
 import type { Closure } from '../../core/placement.ts';
 import { formField, queryParameter, seeOther } from '../forms.ts';
@@ -219,7 +219,7 @@ function wantedIn(body: unknown, languages: readonly string[], drainsPartly: boo
   const reason = typedReason(body);
   if (reason === undefined) return reasonNeeded;
   const typedUntil = (formField(body, 'until') ?? '').trim();
-  const untilMs = typedUntil === '' ? undefined : Date.parse(/[zZ]$/.test(typedUntil) ? typedUntil : `${typedUntil}Z`);
+  const untilMs = typedUntil === '' ? undefined : momentNamed(typedUntil);
   if (untilMs !== undefined && Number.isNaN(untilMs))
     return 'The end is not a time. Write it in UTC, such as 2030-01-31T06:00.';
   const typedPercent = (formField(body, 'percent') ?? '').trim();
