@@ -131,12 +131,15 @@ function addVerify(audit: Command, environment: CommandEnvironment, end: (code: 
       const names = files.length > 0 ? files : (await auditFiles(file)).toReversed();
       const total = environment.progress === undefined ? undefined : await countLines(...names);
       const progress = createProgress(environment, systemClock, { noun: 'lines', total });
-      const found = await verify(counted(placedTexts(names), progress.count), {
-        keyOf: (id) => keys.get(id),
-        anchors: options.withoutStore === true ? [] : await readAuditAnchors(config, silentLog),
-        belongsHere: (anchor) => files.length === 0 && anchor.node === hostname() && anchor.file === file,
-        olderRemoved: options.olderRemoved === true,
-      });
+      const found = await verify(
+        counted(placedTexts(names), (lines) => progress.count(lines)),
+        {
+          keyOf: (id) => keys.get(id),
+          anchors: options.withoutStore === true ? [] : await readAuditAnchors(config, silentLog),
+          belongsHere: (anchor) => files.length === 0 && anchor.node === hostname() && anchor.file === file,
+          olderRemoved: options.olderRemoved === true,
+        },
+      );
       progress.end();
       environment.print(options.format === 'json' ? json(found) : inWords(found));
       end(found.findings.length === 0 ? exitCodes.ok : exitCodes.no);

@@ -134,12 +134,7 @@ export function operatorsSection(referenced: ReferencedFiles) {
         'The share of its usual weight, in percent, that the agent check reports for this node. A reload applies it.',
       ),
   })
-    .superRefine(({ socket_access: access, socket_group: group }, context) => {
-      if (group === undefined || access === 'group') return;
-      const message =
-        'has no effect, since only the owner may open the socket: add socket_access: group, or leave it out';
-      context.addIssue({ code: 'custom', path: ['socket_group'], message });
-    })
+    .superRefine(checkSocketGroup)
     .transform(
       ({
         listen,
@@ -161,6 +156,16 @@ export function operatorsSection(referenced: ReferencedFiles) {
     )
     .prefault({})
     .describe('The listener for operators. The public listener never serves what it serves.');
+}
+
+/** Reports a group that would not get in. */
+function checkSocketGroup(
+  { socket_access: access, socket_group: group }: { readonly socket_access: string; readonly socket_group?: unknown },
+  context: z.core.$RefinementCtx,
+): void {
+  if (group === undefined || access === 'group') return;
+  const message = 'has no effect, since only the owner may open the socket: add socket_access: group, or leave it out';
+  context.addIssue({ code: 'custom', path: ['socket_group'], message });
 }
 
 /** The largest number of a group on Linux; the next one means none. */

@@ -141,17 +141,7 @@ export function nodeReadings({ holder, node, redis, state, serving, isReloadGood
       : {
           postern_redis_role: async () => onlyOne('role', ['master', 'replica', 'unknown'], await redis.role()),
         }),
-    *postern_moves() {
-      const counts = new Map<string, number>();
-      for (const { phase } of cluster.state.moves.all().values()) counts.set(phase, (counts.get(phase) ?? 0) + 1);
-      for (const phase of movePhases) yield [{ phase }, counts.get(phase) ?? 0];
-    },
-    *postern_moves_oldest_timestamp_seconds() {
-      const oldestMs = new Map<string, number>();
-      for (const { phase, startedAtMs } of cluster.state.moves.all().values())
-        oldestMs.set(phase, Math.min(startedAtMs, oldestMs.get(phase) ?? Number.POSITIVE_INFINITY));
-      for (const phase of movePhases) yield [{ phase }, (oldestMs.get(phase) ?? 0) / 1000];
-    },
+    ...moveReadings(cluster),
     *postern_alarms_last_hour() {
       const alarms = new Map(alarmCodes.map((code) => [code, 0]));
       for (const [logged, count] of Object.entries(node.reports.own().alarms)) {
@@ -164,6 +154,26 @@ export function nodeReadings({ holder, node, redis, state, serving, isReloadGood
     *postern_certificate_expiry_timestamp_seconds() {
       for (const { file, name, validToMs } of node.certificates?.expiries() ?? [])
         yield [{ file, name }, validToMs / 1000];
+    },
+  };
+}
+
+/** How many moves there are in each phase, and how old the oldest is. */
+function moveReadings({
+  state: { moves },
+}: Pick<ClusterState, 'state'>): Pick<Readings, 'postern_moves' | 'postern_moves_oldest_timestamp_seconds'> {
+  const byPhase = () => Map.groupBy(moves.all().values(), ({ phase }) => phase);
+  return {
+    *postern_moves() {
+      const all = byPhase();
+      for (const phase of movePhases) yield [{ phase }, all.get(phase)?.length ?? 0];
+    },
+    *postern_moves_oldest_timestamp_seconds() {
+      const all = byPhase();
+      for (const phase of movePhases) {
+        const oldestMs = (all.get(phase) ?? []).reduce((so, one) => Math.min(so, one.startedAtMs), Number.MAX_VALUE);
+        yield [{ phase }, all.has(phase) ? oldestMs / 1000 : 0];
+      }
     },
   };
 }

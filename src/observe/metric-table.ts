@@ -17,6 +17,15 @@ const ofHost = 'name of a host';
 const atScrape = 'read at each scrape';
 /** 1 for yes, 0 for no. */
 const flag = { type: 'gauge', unit: '1 or 0' } as const;
+const aTime = { type: 'gauge', unit: 'Unix time' } as const;
+const aSpan = { type: 'gauge', unit: 'seconds' } as const;
+const always = { type: 'gauge', unit: '1' } as const;
+const phases = anyOf(['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped']);
+const spans = { type: 'histogram', unit: 'seconds' } as const;
+const signIns = { type: 'counter', unit: 'sign-ins' } as const;
+const requests = { type: 'counter', unit: 'requests' } as const;
+const lookups = { type: 'counter', unit: 'lookups' } as const;
+const checks = { type: 'counter', unit: 'checks' } as const;
 const heldNow = { type: 'gauge', unit: 'sessions', moves: atScrape } as const;
 const waitingNow = { type: 'gauge', unit: 'sign-ins', moves: atScrape } as const;
 const perLogin = 'each `login` line of the log';
@@ -27,17 +36,15 @@ const perLogin = 'each `login` line of the log';
  */
 export const metricTable = {
   postern_build_info: {
-    type: 'gauge',
+    ...always,
     help: 'Always 1; the labels say which version and commit of Postern runs, under which version of Node.',
-    unit: '1',
     labels: { version: 'version of Postern', commit: 'its commit, or `unknown`', node: 'version of Node' },
     moves: 'at a start',
     merge: 'max',
   },
   postern_config_info: {
-    type: 'gauge',
+    ...always,
     help: 'Always 1; the label is the hash of the configuration in force. Nodes of one cluster should show one.',
-    unit: '1',
     labels: { hash: 'first 12 hexadecimal digits' },
     moves: '`config-reloaded`',
   },
@@ -47,9 +54,8 @@ export const metricTable = {
     moves: '`config-reloaded`, `config-refused`, `config-not-read`, `config-partly-active`',
   },
   postern_config_last_reload_success_timestamp_seconds: {
-    type: 'gauge',
+    ...aTime,
     help: 'When the configuration in force was read.',
-    unit: 'Unix time',
     moves: '`config-reloaded`',
   },
   postern_node_state: {
@@ -66,9 +72,8 @@ export const metricTable = {
     moves: '`worker-ready`, `worker-exited`',
   },
   postern_clock_offset_seconds: {
-    type: 'gauge',
+    ...aSpan,
     help: 'How far the clock of this node is ahead of that of Redis; absent with the embedded store.',
-    unit: 'seconds',
     moves: atScrape,
   },
   postern_backend_state: {
@@ -78,9 +83,8 @@ export const metricTable = {
     moves: '`host-down`, `host-up`, `failover`, `postern backend`',
   },
   postern_backend_until_timestamp_seconds: {
-    type: 'gauge',
+    ...aTime,
     help: 'When the state that operators set for a backend should end, as they said; 0 if they said nothing, or set none.',
-    unit: 'Unix time',
     labels: { backend },
     moves: '`postern backend set`',
   },
@@ -98,16 +102,14 @@ export const metricTable = {
     moves: '`host-down`, `host-up`',
   },
   postern_active_host: {
-    type: 'gauge',
+    ...always,
     help: '1 for the host that serves a backend. It moves to another label at a failover. All hosts of a pool serve: it has none.',
-    unit: '1',
     labels: { backend, host: ofHost },
     moves: '`failover`, `postern backend failover`',
   },
   postern_checks_total: {
-    type: 'counter',
+    ...checks,
     help: 'Checks of hosts, by result.',
-    unit: 'checks',
     labels: { backend, service: anyOf(services), result: anyOf(['ok', 'failed']) },
     moves: 'each check',
   },
@@ -133,24 +135,21 @@ export const metricTable = {
     moves: atScrape,
   },
   postern_backend_refusals_total: {
-    type: 'counter',
+    ...requests,
     help: 'Requests that got no connection to a backend: the queue was full, or they waited for too long.',
-    unit: 'requests',
     labels: { backend },
     moves: '`webmail-request-failed` with `ERR_BUSY`',
   },
   postern_first_byte_seconds: {
-    type: 'histogram',
+    ...spans,
     help: 'Time from a request to the head of the webmail’s answer, the wait for a connection and an upload included.',
-    unit: 'seconds',
     labels: { backend },
     moves: 'each proxied request that was answered',
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 10],
   },
   postern_requests_total: {
-    type: 'counter',
+    ...requests,
     help: 'Proxied requests by the class of their status; aborted: the client left before there was one.',
-    unit: 'requests',
     labels: { backend, class: anyOf(requestClasses) },
     moves: 'each proxied request, at its end',
   },
@@ -162,9 +161,8 @@ export const metricTable = {
     moves: atScrape,
   },
   postern_logins_total: {
-    type: 'counter',
+    ...signIns,
     help: 'Sign-ins by result, backend and webmail driver; the last two are empty if the user’s backend is unknown.',
-    unit: 'sign-ins',
     labels: {
       result: `${anyOf(loginResults)}. \`refused\` holds \`expired\`, \`contact-admin\` and \`insecure\`; \`authenticated\`, \`malformed\` and \`failed\` have no backend`,
       backend,
@@ -173,9 +171,8 @@ export const metricTable = {
     moves: perLogin,
   },
   postern_login_phase_seconds: {
-    type: 'histogram',
+    ...spans,
     help: 'Duration of each phase of a sign-in.',
-    unit: 'seconds',
     labels: { phase: anyOf(loginPhases) },
     moves: perLogin,
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
@@ -192,16 +189,14 @@ export const metricTable = {
     help: 'Sign-ins that have no answer yet, those that wait out a penalty included.',
   },
   postern_client_checks_total: {
-    type: 'counter',
+    ...checks,
     help: 'Passwords of DAV, ActiveSync and other Basic clients that were checked; remembered ones are not.',
-    unit: 'checks',
     labels: { result: anyOf(clientCheckResults), backend: `${backend}, empty if the user’s is unknown` },
     moves: 'each `basic-login` line of the log, unless the password was right and the backend is closed',
   },
   postern_silent_sign_ins_total: {
-    type: 'counter',
+    ...signIns,
     help: 'Silent sign-ins after lost webmail sessions.',
-    unit: 'sign-ins',
     labels: { backend, result: anyOf(silentResults) },
     moves: 'each silent sign-in',
   },
@@ -217,9 +212,8 @@ export const metricTable = {
     help: 'Sign-ins and Basic clients that wait out a penalty now, or for the verdicts on others of their network.',
   },
   postern_penalty_delays_total: {
-    type: 'counter',
+    ...signIns,
     help: 'Penalties that were given: sign-ins and Basic clients that had to wait before their password was tried.',
-    unit: 'sign-ins',
     moves: 'each sign-in that a penalty delays',
   },
   postern_penalty_delay_seconds_total: {
@@ -229,9 +223,8 @@ export const metricTable = {
     moves: 'each sign-in that a penalty delays',
   },
   postern_penalty_turned_away_total: {
-    type: 'counter',
+    ...signIns,
     help: 'Sign-ins and Basic clients that were turned away, because too many of their network wait for penalties.',
-    unit: 'sign-ins',
     moves: 'each sign-in with the result `busy` for that reason',
   },
   postern_sessions_cached: {
@@ -243,16 +236,14 @@ export const metricTable = {
     help: 'Sessions that ended on this node and whose end is not in the store yet.',
   },
   postern_directory_lookups_total: {
-    type: 'counter',
+    ...lookups,
     help: 'Lookups in cached sources of the directory: hit, miss (the source was asked), or stale (it did not answer; an old answer was used).',
-    unit: 'lookups',
     labels: { source: 'place and type of a source, as `1 ldap`', result: anyOf(['hit', 'miss', 'stale']) },
     moves: 'each lookup; from 0 again at `config-reloaded`',
   },
   postern_directory_service_total: {
-    type: 'counter',
+    ...lookups,
     help: 'Lookups by other proxies that the directory service answered.',
-    unit: 'lookups',
     labels: { protocol: anyOf(routeProtocols), result: anyOf(routeResults) },
     moves: 'each answer',
   },
@@ -260,14 +251,13 @@ export const metricTable = {
     type: 'gauge',
     help: 'Users who are being moved, or were, by the phase of the move, in the whole cluster.',
     unit: 'users',
-    labels: { phase: anyOf(['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped']) },
+    labels: { phase: phases },
     moves: '`move`',
   },
   postern_moves_oldest_timestamp_seconds: {
-    type: 'gauge',
+    ...aTime,
     help: 'When the oldest of the moves in a phase began; 0 if there is none.',
-    unit: 'Unix time',
-    labels: { phase: anyOf(['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped']) },
+    labels: { phase: phases },
     moves: '`move`',
   },
   postern_opened_mailboxes: {
@@ -289,9 +279,8 @@ export const metricTable = {
     moves: 'each `audit` line of the log',
   },
   postern_certificate_expiry_timestamp_seconds: {
-    type: 'gauge',
+    ...aTime,
     help: 'When a certificate of the public listener expires.',
-    unit: 'Unix time',
     labels: { file: 'path of the file', name: 'first name in the certificate' },
     moves: '`certificate-in-use`, `certificate-expired`',
   },
@@ -302,9 +291,8 @@ export const metricTable = {
     merge: 'min',
   },
   postern_store_seconds: {
-    type: 'histogram',
+    ...spans,
     help: 'Round trips to Redis for sessions.',
-    unit: 'seconds',
     labels: { outcome: anyOf(['ok', 'failed']) },
     moves: 'each command to Redis',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5],
@@ -334,9 +322,8 @@ export const metricTable = {
     merge: 'min',
   },
   postern_invalidation_lag_seconds: {
-    type: 'gauge',
+    ...aSpan,
     help: 'Time from a change in Redis until this node heard of it, tried at this scrape; absent if it did not within 0.5 s.',
-    unit: 'seconds',
     moves: atScrape,
     merge: 'max',
   },

@@ -80,10 +80,10 @@ describe('the number of a group', () => {
   }
 });
 
-describe('operators.socket_group', () => {
-  const configured = (t: TestContext, operators: string) =>
-    filesOf(t, { 'postern.yaml': `${smallest()}\noperators: { listen: 127.0.0.1:0, ${operators} }\n` });
+const configured = (t: TestContext, operators: string) =>
+  filesOf(t, { 'postern.yaml': `${smallest()}\noperators: { listen: 127.0.0.1:0, ${operators} }\n` });
 
+describe('operators.socket_group', () => {
   it('is told by check and by serve where the gateway’s user is no member, and where there is no such group', async (t) => {
     const cwd = configured(t, 'socket: api.sock, socket_access: group, socket_group: adm');
     chmodSync(cwd, 0o777);

@@ -69,17 +69,17 @@ describe('postern lookup -', () => {
   });
 });
 
-describe('the progress of postern lookup -', () => {
-  /** Runs the command on a terminal, with a file as its standard input. */
-  function onTerminal(cwd: string, input: string): Promise<string> {
-    const command = `${process.execPath} ${bin} lookup -c old.yaml - < ${input} > homes.tsv`;
-    return runProgram('script', ['--quiet', '--command', command, '/dev/null'], { cwd });
-  }
+/** Looks the users of a file up on a terminal. */
+function lookUpOnTerminal(cwd: string, input: string): Promise<string> {
+  const command = `${process.execPath} ${bin} lookup -c old.yaml - < ${input} > homes.tsv`;
+  return runProgram('script', ['--quiet', '--command', command, '/dev/null'], { cwd });
+}
 
+describe('the progress of postern lookup -', () => {
   test('counts up to the lines of the file, and ends with what they add up to', async (t) => {
     const cwd = await site(t);
     await writeFile(join(cwd, 'names.txt'), `alice\n\nno*body\n${numbered(100_000)}`);
-    const shown = await onTerminal(cwd, 'names.txt');
+    const shown = await lookUpOnTerminal(cwd, 'names.txt');
     assert.match(shown, /\d of 100,002 users, [\d,]+ a second/);
     assert.match(shown, /\r100,002 users, 100,001 found, 1 malformed(?:, in \d+ s)?\.\r?\n/);
   });
