@@ -81,6 +81,9 @@ export const logEvents = {
   'node-report-not-published': debug('report of this node not published; the others show it as gone', ['code']),
   'session-counts-not-shared': debug('session counts not shared with other nodes', ['code']),
   'statistics-not-stored': error('statistics not stored', ['err'], { action: 'Do what `err` says: sign-ins go on.' }),
+  'statistics-lost': warn('statistics were not stored before the end', ['attempts'], {
+    action: 'These sign-ins are in no figure: `statistics-not-stored` before this line says why.',
+  }),
   'statistics-stored': info('statistics stored again', ['awayMs', 'dropped']),
   'home-changed': info('home of a user changed in the directory', ['user', 'from', 'to']),
   move: info('move', ['user', 'from', 'to', 'phase', 'by', 'reason', 'why']),

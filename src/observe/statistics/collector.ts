@@ -90,6 +90,8 @@ export class StatisticsCollector implements AsyncDisposable {
     clearTimeout(this.#timer);
     await this.#flushing;
     await this.flush();
+    const attempts = attemptsIn(this.#sent?.counts) + attemptsIn(this.#waiting.batch('', 0).counts);
+    if (attempts > 0) this.#deps.log.warn('statistics-lost', { attempts });
   }
 
   #plan(): void {
@@ -242,6 +244,11 @@ class WaitingCounts {
     this.#users.set(set, users.add(user));
     return true;
   }
+}
+
+function attemptsIn(counts: StatisticsBatch['counts'] = new Map()): number {
+  const tables = [...counts].flatMap(([table, fields]) => (table.startsWith('hours:') ? [...fields.values()] : []));
+  return tables.reduce((sum, count) => sum + count, 0);
 }
 
 const noAnswer: ReadonlySet<string> = new Set(['busy', 'closed', 'unavailable', 'abandoned', 'failed']);
