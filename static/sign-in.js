@@ -31,9 +31,21 @@ for (const kind of ['keydown', 'keyup', 'mousedown']) {
     if (capsLock.textContent !== text) capsLock.textContent = text;
   });
 }
-password.addEventListener('blur', () => {
-  capsLock.textContent = '';
+// While a pointer is down nothing may move, or its click misses the button that it is meant for.
+let isPressed = false;
+function forget() {
+  if (!isPressed && document.activeElement !== password) capsLock.textContent = '';
+}
+addEventListener('pointerdown', () => {
+  isPressed = true;
 });
+for (const kind of ['pointerup', 'pointercancel']) {
+  addEventListener(kind, () => {
+    isPressed = false;
+    setTimeout(forget);
+  });
+}
+password.addEventListener('blur', () => setTimeout(forget));
 
 function busy(is) {
   submit.setAttribute('aria-disabled', String(is));

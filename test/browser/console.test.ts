@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { startChromium } from '../chromium.fixture.ts';
 import { type ConsoleFixture, sam, signedIn, startConsole } from '../http/console.fixture.ts';
 import { manyBackends, shownBackend } from '../http/console-shown.fixture.ts';
-import { complaintsOf } from './console.fixture.ts';
+import { assertAccessible, assertNarrow, complaintsOf, picture } from './console.fixture.ts';
 
-const images = new URL('../../docs/images/', import.meta.url);
-const writesImages = process.env['POSTERN_WRITE_IMAGES'] === '1';
 const wide = { width: 1280, height: 800 };
 
 let fixture: ConsoleFixture;
@@ -47,34 +43,14 @@ async function visit(path: string, options: BrowserContextOptions, act: (page: P
   }
 }
 
-async function assertAccessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  assert.deepEqual(
-    violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
-    [],
-  );
-}
-
-/** Holds the page against a narrow screen in the dark. */
-async function assertNarrow(page: Page): Promise<void> {
-  await page.emulateMedia({ colorScheme: 'dark' });
-  await page.setViewportSize({ width: 360, height: 740 });
-  await assertAccessible(page);
-  assert.equal(await page.evaluate('document.documentElement.scrollWidth - innerWidth'), 0);
-}
-
-async function picture(page: Page, name: string): Promise<void> {
-  if (writesImages) await page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, images)) });
-}
-
 const pages: readonly (readonly [path: string, image?: string])[] = [
-  ['/-/backend?name=fra-mail000', 'console-backend'],
+  ['/-/backend?name=fra-mail000'],
   ['/-/sessions'],
   ['/-/moves'],
   ['/-/penalties'],
   ['/-/nodes', 'console-nodes'],
   ['/-/statistics', 'console-statistics'],
-  ['/-/route?user=alice@example.test', 'console-route'],
+  ['/-/route?user=alice@example.test'],
   ['/-/link?link=x'],
 ];
 
@@ -124,7 +100,6 @@ describe('the operators’ console in Chromium', () => {
       await page.getByRole('button', { name: 'Apply' }).press('Enter');
       await page.getByText('3 people are signed in there').waitFor();
       await page.getByText('Um sechs geht es weiter.').waitFor();
-      await picture(page, 'console-maintenance');
       await page.getByRole('button', { name: /^Yes/ }).press('Enter');
       await page.getByText('The state was set to maintenance.').waitFor();
       assert.equal(fixture.done.at(-1), 'set fra-mail000 MAINT new disks sam@example.test');
