@@ -204,6 +204,7 @@ export const userEvents = {
   ]),
   'session-moved': info('session goes on at another host', ['session', 'user', 'from', 'to']),
   'session-end': info('session ended', [
+    'requestId',
     'session',
     'user',
     'kind',

@@ -257,8 +257,11 @@ export interface LiveSession {
   attach(attachment: Attachment): () => void;
   /** Writes the jar, soon and once for many changes; only if the session still exists. */
   saveJar(): void;
-  /** Ends the session on all nodes: at once on this one, and retried until the store has taken it. */
-  end(reason: EndReason): Promise<void>;
+  /**
+   * Ends the session on all nodes: at once on this one, and retried until the store has taken it. `requestId`: of the
+   * request that ended it, for the log.
+   */
+  end(reason: EndReason, requestId?: string): Promise<void>;
 }
 
 /** The session that a Cookie field names. `rest` is the field without the gateway's own cookies, perhaps empty. */
@@ -325,6 +328,9 @@ export interface SessionGate<Request, Response, Handler> {
   open(request: Request, response: Response, session: NewSession): Promise<RecordKey>;
   /** The living session of this browser; undefined if none. Throws ERR_STORE_UNAVAILABLE if it could not be loaded. */
   current(request: Request): SessionRecord | undefined;
-  /** Ends the session and clears its cookie, even while the store cannot be asked. */
-  close(request: Request, response: Response, reason: EndReason): Promise<void>;
+  /**
+   * Ends the session and clears its cookie, even while the store cannot be asked. `requestId`: of this request, for the
+   * log.
+   */
+  close(request: Request, response: Response, reason: EndReason, requestId: string): Promise<void>;
 }

@@ -69,7 +69,7 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
   });
   const staffSessions = createStaffSessions({
     store,
-    end: (key, reason) => sessions.end(key, reason),
+    end: (key, reason, requestId) => sessions.end(key, reason, undefined, requestId),
     keys: () => keys.current(),
     times: () => holder.config.support,
     clock,

@@ -86,7 +86,7 @@ class AssistPages {
   }
 
   async stop(request: Request, response: Response): Promise<void> {
-    const { publicUrl } = ingressOf(request);
+    const { publicUrl, requestId } = ingressOf(request);
     const session = await this.#sessionOf(request);
     if (session !== undefined) {
       const isBound = this.#deps.tokens.check(formField(request.body, 'token'), stopBindingOf(session));
@@ -94,7 +94,7 @@ class AssistPages {
         const text = this.#localeOf(request).text('assist.stale');
         return this.#sendPage(request, response, { status: 400, title: 'assist.refused.title', text });
       }
-      await this.#deps.gate.close(request, response, 'signed-out');
+      await this.#deps.gate.close(request, response, 'signed-out', requestId);
       for (const line of expiredCookieLines(session.jar, publicUrl.secure)) response.appendHeader('Set-Cookie', line);
       response.setHeader('Clear-Site-Data', '"cache"');
     }
@@ -174,7 +174,7 @@ class AssistPages {
       await this.#deps.tell(opened);
     } catch (error) {
       // The mailbox must not stay open without a record and a notice.
-      await this.#deps.gate.close(request, response, 'kicked');
+      await this.#deps.gate.close(request, response, 'kicked', ingressOf(request).requestId);
       throw error;
     }
     response.setHeader('Clear-Site-Data', '"cache"');

@@ -36,7 +36,7 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
   }
 
   async function submit(request: Request, response: Response): Promise<void> {
-    const { publicUrl, client } = ingressOf(request);
+    const { publicUrl, client, requestId } = ingressOf(request);
     const initiator = requestInitiator(request.headers, publicUrl.origin);
     const record = sessionOf(gate, request);
     const isBound = tokens.check(formField(request.body, 'token'), logoutFormBinding(record));
@@ -46,7 +46,7 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
     if (!isOurs) return seeOther(response, '/-/logout');
 
     const found = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
-    const end = async () => gate.close(request, response, 'signed-out');
+    const end = async () => gate.close(request, response, 'signed-out', requestId);
     if (found.kind === 'found') {
       const as = { ...client, publicOrigin: publicUrl.origin, clientAddress: client.address };
       await logout(found.session, as, end);

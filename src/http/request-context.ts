@@ -70,7 +70,7 @@ export function onlyOwnSessions<T extends { readonly live: SessionFinder; readon
     gate: {
       middleware: (secure) => gate.middleware(secure),
       open: (request, response, session) => gate.open(request, response, session),
-      close: (request, response, reason) => gate.close(request, response, reason),
+      close: (request, response, reason, requestId) => gate.close(request, response, reason, requestId),
       current(request) {
         const record = gate.current(request);
         return record?.impersonation === undefined ? record : undefined;

@@ -18,11 +18,11 @@ export interface OwnSessions {
   sessionsOfUser(
     user: CanonicalUser,
   ): Promise<readonly { readonly key: RecordKey; readonly record: SessionRecord; readonly lastUseMs: number }[]>;
-  end(key: RecordKey, reason: EndReason, by: string): Promise<void>;
+  end(key: RecordKey, reason: EndReason, by: string, requestId: string): Promise<void>;
   endSessionsOfUser(
     user: CanonicalUser,
     reason: EndReason,
-    options: { readonly except?: RecordKey | undefined; readonly by: string },
+    options: { readonly except?: RecordKey | undefined; readonly by: string; readonly requestId: string },
   ): Promise<number>;
 }
 
@@ -87,20 +87,21 @@ export function createSessionsPage({ ownSessions, tellsOfOpened = false, live, t
     const session = await current(request, response);
     if (session === undefined) return;
     const isBound = tokens.check(formField(request.body, 'token'), sessionsFormBinding(session));
-    const initiator = requestInitiator(request.headers, ingressOf(request).publicUrl.origin);
-    if (isBound && initiator !== 'foreign') await end(session, formField(request.body, 'end'));
+    const { publicUrl, requestId } = ingressOf(request);
+    const initiator = requestInitiator(request.headers, publicUrl.origin);
+    if (isBound && initiator !== 'foreign') await end(session, formField(request.body, 'end'), requestId);
     seeOther(response, '/-/sessions');
   }
 
   /** Only the user's own sessions: the key of another user's session counts as unknown. */
-  async function end({ key: own, record }: LiveSession, wanted: string | undefined): Promise<void> {
+  async function end({ key: own, record }: LiveSession, wanted: string | undefined, requestId: string): Promise<void> {
     if (wanted === 'others') {
-      await ownSessions.endSessionsOfUser(record.user, 'ended-elsewhere', { except: own, by: record.user });
+      await ownSessions.endSessionsOfUser(record.user, 'ended-elsewhere', { except: own, by: record.user, requestId });
       return;
     }
     const listed = await ownSessions.sessionsOfUser(record.user);
     const found = listed.find(({ key }) => key === wanted && key !== own);
-    if (found !== undefined) await ownSessions.end(found.key, 'ended-elsewhere', record.user);
+    if (found !== undefined) await ownSessions.end(found.key, 'ended-elsewhere', record.user, requestId);
   }
 
   return { show, submit };

@@ -112,7 +112,7 @@ export class SessionRecovery {
       } else if (healed.kind === 'rejected') {
         relay.drop();
         relay.detach();
-        endSession(session, 'password-changed', this.#deps.log);
+        endSession(session, 'password-changed', this.#deps.log, ingress.requestId);
         answerRelay(relay, this.#deps.noSession(head, ingress.publicUrl.origin, 'password-changed'));
       } else if (step === 'hand-on-healed') {
         relay.handOn(false, []);
@@ -176,7 +176,7 @@ export class SessionRecovery {
     const clearing: HeaderFields = isOpened ? [['Clear-Site-Data', '"cache"']] : [];
     const more: HeaderFields = [...clearing, ...setCookieFields(expired)];
     relay.detach();
-    endSession(session, 'signed-out', this.#deps.log);
+    endSession(session, 'signed-out', this.#deps.log, ingress.requestId);
     if (destinationOf(head).destination === 'page' && staysHere(upstream, relay.upstreamRequest)) {
       // The webmail now shows its own sign-in form, which does not work here, or redirects to a page that needs the
       // session.
@@ -222,8 +222,8 @@ function staysHere(upstream: UpstreamHead, to: Pick<SessionUpstreamRequest, 'ing
 }
 
 /** Ends a session on all nodes without waiting for the store. The session retries until the store has taken it. */
-export function endSession(session: LiveSession, reason: EndReason, log: Log): void {
-  session.end(reason).catch((error: unknown) => {
+export function endSession(session: LiveSession, reason: EndReason, log: Log, requestId: string): void {
+  session.end(reason, requestId).catch((error: unknown) => {
     log.error('session-end-unconfirmed', { err: error, user: session.record.user });
   });
 }

@@ -57,7 +57,7 @@ export function createSessionRelocation(deps: SessionRelocationDeps): SessionRel
       if (outcome.kind === 'relocated') return continueAt(relocated, outcome, session.record.backend !== from);
       if (outcome.kind === 'closed') return sayClosed(task, outcome.closure);
       const reason = outcome.kind === 'rejected' ? 'password-changed' : 'signed-out';
-      if (outcome.kind === 'rejected') endSession(session, reason, deps.log);
+      if (outcome.kind === 'rejected') endSession(session, reason, deps.log, ingress.requestId);
       sendAnswer(request, response, deps.noSession(head, ingress.publicUrl.origin, reason));
     } catch (error) {
       const ids = requestIdsOf(ingress);

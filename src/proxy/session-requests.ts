@@ -94,7 +94,7 @@ export class WebmailRequests implements RelayEvents<SessionUpstreamRequest> {
     const { request, response, head, ingress, session } = task;
     const route = this.#deps.routes(session.record.backend);
     if (route === undefined) {
-      endSession(session, 'backend-removed', this.#deps.log);
+      endSession(session, 'backend-removed', this.#deps.log, task.ingress.requestId);
       const answer = this.#deps.noSession(head, ingress.publicUrl.origin, 'backend-removed');
       return sendAnswer(request, response, answer);
     }

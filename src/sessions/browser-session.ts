@@ -5,6 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { type CanonicalUser, type RecordKey, sessionFacts } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { EndReason, NewSession, SessionGate, SessionRecord, SessionStore } from '../core/session.ts';
 import {
   makeSessionId,
@@ -73,16 +74,17 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
   async open(request: Request, _response: Response, opening: NewSession): Promise<RecordKey> {
     this.#throwFailure(request);
     const { keys, sessions } = this.#options;
+    const requestId = opening.client.trace?.requestId;
     const replaced = request.session.record && parseSessionId(keys.current(), request.sessionID);
     if (replaced !== undefined) {
-      await sessions.end(replaced.key, 'replaced');
+      await sessions.end(replaced.key, 'replaced', undefined, requestId);
       await called((done) => request.session.regenerate(done));
     }
     const cookie = parseSessionId(keys.current(), request.sessionID);
     if (cookie === undefined) throw new TypeError('a session id of this request has a key of the ring');
     try {
       const record = await this.#write(cookie, request, opening);
-      this.#options.log.info('session-start', sessionFacts(cookie.key, record));
+      this.#options.log.info('session-start', { ...defined({ requestId }), ...sessionFacts(cookie.key, record) });
     } catch (error) {
       // express-session would still send the cookie of a session that was not stored.
       Reflect.deleteProperty(request, 'session');
@@ -90,7 +92,7 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
       void sessions.end(cookie.key, 'signed-out');
       throw error;
     }
-    if (opening.impersonation === undefined) await this.#endTooMany(opening.user, cookie);
+    if (opening.impersonation === undefined) await this.#endTooMany(opening.user, cookie, requestId);
     return cookie.key;
   }
 
@@ -99,12 +101,12 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
     return request.session.record;
   }
 
-  async close(request: Request, response: Response, reason: EndReason): Promise<void> {
+  async close(request: Request, response: Response, reason: EndReason, requestId: string): Promise<void> {
     const { secure } = request;
     const { keys, sessions } = this.#options;
     const { own } = readCookieField(request.headers.cookie, !secure);
     const verdict = own === undefined ? undefined : verifySessionCookie(keys.current(), own);
-    if (verdict?.kind === 'genuine') await sessions.end(verdict.cookie.key, reason);
+    if (verdict?.kind === 'genuine') await sessions.end(verdict.cookie.key, reason, undefined, requestId);
     if (!this.#failures.has(request)) await called((done) => request.session.destroy(done));
     response.clearCookie(sessionCookieName(secure), sessionCookieFlags(secure));
   }
@@ -154,14 +156,14 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
     };
   }
 
-  async #endTooMany(user: CanonicalUser, opened: SessionCookie): Promise<void> {
+  async #endTooMany(user: CanonicalUser, opened: SessionCookie, requestId: string | undefined): Promise<void> {
     const { sessions, maxPerUser, log } = this.#options;
     try {
       const older = (await sessions.sessionsOfUser(user)).filter(
         ({ key, record }) => key !== opened.key && record.impersonation === undefined && record.staff === undefined,
       );
       const tooMany = older.slice(0, Math.max(0, older.length + 1 - maxPerUser));
-      await Promise.all(tooMany.map(({ key }) => sessions.end(key, 'too-many')));
+      await Promise.all(tooMany.map(({ key }) => sessions.end(key, 'too-many', undefined, requestId)));
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
       log.warn('sessions-not-counted', { user, err: error });

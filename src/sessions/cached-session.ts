@@ -38,7 +38,7 @@ export interface SessionKeeper {
   jarChanged(session: CachedSession): void;
   /** Until when a session goes on that 0.1.0 opened, and for whose times nobody vouches; 0 for not at all. */
   unsignedUntilMs(): number;
-  end(key: RecordKey, reason: EndReason): Promise<void>;
+  end(key: RecordKey, reason: EndReason, requestId: string | undefined): Promise<void>;
 }
 
 /** V8 copies a part of this length; a longer part would keep the whole text in memory. */
@@ -154,8 +154,8 @@ export class CachedSession implements LiveSession {
     this.#keeper.jarChanged(this);
   }
 
-  end(reason: EndReason): Promise<void> {
-    return this.#keeper.end(this.key, reason);
+  end(reason: EndReason, requestId?: string): Promise<void> {
+    return this.#keeper.end(this.key, reason, requestId);
   }
 
   /** Ends the attachments at once, and refuses new ones. */

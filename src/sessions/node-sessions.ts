@@ -56,8 +56,8 @@ export class NodeSessions implements SessionFinder {
   }
 
   /** Ends a session on all nodes; see `SessionCache.end`. */
-  end(key: RecordKey, reason: EndReason, by?: string): Promise<void> {
-    return this.#cache.end(key, reason, by);
+  end(key: RecordKey, reason: EndReason, by?: string, requestId?: string): Promise<void> {
+    return this.#cache.end(key, reason, by, requestId);
   }
 
   /**
@@ -67,12 +67,16 @@ export class NodeSessions implements SessionFinder {
   async endSessionsOfUser(
     user: CanonicalUser,
     reason: EndReason,
-    { except, by }: { readonly except?: RecordKey | undefined; readonly by?: string } = {},
+    {
+      except,
+      by,
+      requestId,
+    }: { readonly except?: RecordKey | undefined; readonly by?: string; readonly requestId?: string } = {},
   ): Promise<number> {
     const here = [...this.#cache.values()].filter((session) => session.record.user === user && session.key !== except);
-    await Promise.all(here.map((session) => this.end(session.key, reason, by)));
+    await Promise.all(here.map((session) => this.end(session.key, reason, by, requestId)));
     const elsewhere = (await this.sessionsOfUser(user)).filter(({ key }) => key !== except);
-    await Promise.all(elsewhere.map(({ key }) => this.end(key, reason, by)));
+    await Promise.all(elsewhere.map(({ key }) => this.end(key, reason, by, requestId)));
     return new Set([...here, ...elsewhere].map(({ key }) => key)).size;
   }
 

@@ -101,7 +101,7 @@ export class SessionCache {
       ownsCookie: options.ownsCookie,
       jarChanged: (session) => this.#jarWrites.note(session),
       unsignedUntilMs: () => this.#holder.config.sessions.acceptUnsignedUntilMs ?? 0,
-      end: (key, reason) => this.end(key, reason),
+      end: (key, reason, requestId) => this.end(key, reason, undefined, requestId),
     };
     this.#stopListening = store.watch((event) => this.#onStoreEvent(event));
   }
@@ -144,14 +144,14 @@ export class SessionCache {
 
   /**
    * Ends a session on all nodes: at once on this one, and repeated until the store took it. `by`: who ended it, if that
-   * was neither its user nor time.
+   * was neither its user nor time. `requestId`: of the request that ended it, if one did.
    */
-  async end(key: RecordKey, reason: EndReason, by?: string): Promise<void> {
+  async end(key: RecordKey, reason: EndReason, by?: string, requestId?: string): Promise<void> {
     if (this.#endings.reasonOf(key) !== undefined) return;
     this.#endings.remember(key, reason);
     const session = this.#sessions.byKey.get(key);
     if (session !== undefined) this.#forget(session, reason);
-    await this.#endings.end(key, { reason, by, session });
+    await this.#endings.end(key, { reason, by, requestId, session });
   }
 
   /** Moves a session to another host; see `NodeSessions.reroute`. */

@@ -110,10 +110,11 @@ interface SessionEndingsOptions {
   readonly log: Log;
 }
 
-/** The end of a session: why, by whom if somebody else ended it, and its use on this node that no note told. */
+/** The end of a session: why, by whom if somebody else ended it, by which request, and its use here that no note told. */
 interface SessionEnding {
   readonly reason: EndReason;
   readonly by: string | undefined;
+  readonly requestId: string | undefined;
   readonly untold: () => SessionUse;
 }
 
@@ -160,10 +161,10 @@ export class SessionEndings {
    */
   async end(
     key: RecordKey,
-    { reason, by, session }: { reason: EndReason; by: string | undefined; session: CachedSession | undefined },
+    { session, ...ending }: Omit<SessionEnding, 'untold'> & { readonly session: CachedSession | undefined },
   ): Promise<void> {
-    this.#remembered.set(key, reason);
-    await this.#write(key, { reason, by, untold: () => session?.takeUse() ?? noUse });
+    this.#remembered.set(key, ending.reason);
+    await this.#write(key, { ...ending, untold: () => session?.takeUse() ?? noUse });
   }
 
   /** Offers the queued endings to the store again. */
@@ -194,11 +195,16 @@ export class SessionEndings {
     }
   }
 
-  #logEnd(key: RecordKey, { record, ...told }: DestroyedSession, { reason, by, untold }: SessionEnding): void {
+  #logEnd(
+    key: RecordKey,
+    { record, ...told }: DestroyedSession,
+    { reason, by, requestId, untold }: SessionEnding,
+  ): void {
     const facts = sessionFacts(key, record);
     if (facts === undefined) return;
     const here = untold();
     this.#log.info('session-end', {
+      ...defined({ requestId }),
       ...facts,
       reason,
       ...defined({ by }),
@@ -209,15 +215,15 @@ export class SessionEndings {
     });
   }
 
-  #queue(key: RecordKey, { reason, by, untold }: SessionEnding, error: unknown): void {
-    this.#log.warn('session-end-not-stored', { session: key, reason, err: error });
+  #queue(key: RecordKey, { untold, ...ending }: SessionEnding, error: unknown): void {
+    this.#log.warn('session-end-not-stored', { session: key, reason: ending.reason, err: error });
     if (this.#queued.size >= queuedEndings) {
       const [oldest] = this.#queued.keys();
       this.#log.error('session-end-dropped', { session: oldest });
     }
     // The figures alone: the session itself must not stay in memory.
     const use = untold();
-    this.#queued.set(key, { reason, by, untold: () => use });
+    this.#queued.set(key, { ...ending, untold: () => use });
   }
 }
 

@@ -10,12 +10,13 @@ import {
   sessionFacts,
   type UserKey,
 } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { EndReason, SessionRecord, SessionStore, StaffProof } from '../core/session.ts';
 
 interface StaffSessionsDeps {
   readonly store: Pick<SessionStore, 'create' | 'rewrite' | 'read' | 'noteUse'>;
   /** Ends a session on all nodes, and retries until the store has taken it. */
-  readonly end: (key: RecordKey, reason: EndReason) => Promise<void>;
+  readonly end: (key: RecordKey, reason: EndReason, requestId?: string) => Promise<void>;
   readonly keys: () => StaffKeys & { readonly promoted: { userKeyOf(user: CanonicalUser): UserKey } };
   /** The current timeouts; undefined if there is no console. */
   readonly times: () => { readonly idleTimeoutMs: number; readonly absoluteTimeoutMs: number } | undefined;
@@ -65,12 +66,12 @@ export interface StaffSessions {
   /** The live session of a browser; undefined if there is none. `secure`: whether the request came over HTTPS. */
   find(cookieField: string | undefined, secure: boolean): Promise<StaffSession | undefined>;
   /** Replaces a session after its second factor: it gets a new id, and the old one is invalid. */
-  stepUp(session: StaffSession): Promise<IssuedStaffSession>;
+  stepUp(session: StaffSession, requestId?: string): Promise<IssuedStaffSession>;
   /** Notes a fresh code for the same session; undefined if it has ended. */
   proveAnew(session: StaffSession): Promise<StaffSession | undefined>;
   /** The name of a cookie's session, whether it lives or not; undefined for a forged cookie. It asks no store. */
   named(cookieField: string | undefined, secure: boolean): RecordKey | undefined;
-  end(session: Pick<StaffSession, 'key'>, reason: EndReason): Promise<void>;
+  end(session: Pick<StaffSession, 'key'>, reason: EndReason, requestId?: string): Promise<void>;
   /** Whether this session lives and has shown its second factor. */
   isSignedIn(session: RecordKey): Promise<boolean>;
   /** Notes use of a session by something else than a request of the console. */
@@ -105,7 +106,8 @@ class StoredStaffSessions implements StaffSessions {
     const user = canonicalUser(by.replace(/\s/g, ''));
     const lifetimeMs = Math.min(this.#deps.times()?.absoluteTimeoutMs ?? 0, linkSessionMs);
     const proof: StaffProof = { step: 'second-factor', provenAtMs: this.#deps.clock.nowMs(), linkBy: by };
-    return this.#issue(this.#recordOf({ ...arrival, user, host: '' }, lifetimeMs), proof);
+    const record = this.#recordOf({ ...arrival, user, host: '' }, lifetimeMs);
+    return this.#issue(record, proof, arrival.client.trace?.requestId);
   }
 
   #recordOf({ user, backend, host, client, publicOrigin }: StaffSignIn, lifetimeMs: number): SessionRecord {
@@ -135,9 +137,9 @@ class StoredStaffSessions implements StaffSessions {
     return session;
   }
 
-  async stepUp({ key, record }: StaffSession): Promise<IssuedStaffSession> {
-    await this.#deps.end(key, 'replaced');
-    return this.#issue(record, { step: 'second-factor', provenAtMs: this.#deps.clock.nowMs() });
+  async stepUp({ key, record }: StaffSession, requestId?: string): Promise<IssuedStaffSession> {
+    await this.#deps.end(key, 'replaced', requestId);
+    return this.#issue(record, { step: 'second-factor', provenAtMs: this.#deps.clock.nowMs() }, requestId);
   }
 
   async proveAnew({ key, record, user }: StaffSession): Promise<StaffSession | undefined> {
@@ -147,8 +149,8 @@ class StoredStaffSessions implements StaffSessions {
     return { key, user, record: fresh, ...proof };
   }
 
-  end({ key }: Pick<StaffSession, 'key'>, reason: EndReason): Promise<void> {
-    return this.#deps.end(key, reason);
+  end({ key }: Pick<StaffSession, 'key'>, reason: EndReason, requestId?: string): Promise<void> {
+    return this.#deps.end(key, reason, requestId);
   }
 
   async isSignedIn(key: RecordKey): Promise<boolean> {
@@ -192,7 +194,7 @@ class StoredStaffSessions implements StaffSessions {
     await this.#deps.store.noteUse([{ key, atMs: nowMs }]);
   }
 
-  async #issue(record: SessionRecord, proof: StaffProof): Promise<IssuedStaffSession> {
+  async #issue(record: SessionRecord, proof: StaffProof, requestId?: string): Promise<IssuedStaffSession> {
     const ring = this.#deps.keys();
     const { value, key } = makeStaffCookie(ring, this.#deps.randomBytes);
     const fresh = signed(key, ring.promoted, { ...record, staff: proof });
@@ -200,7 +202,7 @@ class StoredStaffSessions implements StaffSessions {
       throw new TypeError('a fresh random id names no record');
     }
     const facts = sessionFacts(key, fresh);
-    if (facts !== undefined) this.#deps.log.info('session-start', facts);
+    if (facts !== undefined) this.#deps.log.info('session-start', { ...defined({ requestId }), ...facts });
     return { cookie: value, session: { key, user: record.user, record: fresh, ...proof } };
   }
 }

@@ -126,3 +126,16 @@ describe('the line of a request', () => {
     assert.ok(mail.bytes > 0 && mail.ms >= 0);
   });
 });
+
+describe('the lines of a session', () => {
+  it('name the requests that began and ended it', async () => {
+    const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line.startsWith('{'));
+    const told = lines.map((line) => JSON.parse(line));
+    const end = told.find(({ event }) => event === 'session-end');
+    const start = told.find(({ event, session }) => event === 'session-start' && session === end.session);
+    const login = told.find(({ event, requestId }) => event === 'login' && requestId === start.requestId);
+    assert.equal(login.result, 'signed-in');
+    assert.match(end.requestId, /^[0-9a-f]{32}$/);
+    assert.notEqual(end.requestId, start.requestId);
+  });
+});

@@ -146,7 +146,7 @@ function pages(settings: NodeSettings, live: NodeSessions, keys: ServerKeys) {
     response.send(gate.current(request)?.user ?? 'none');
   });
   app.post('/logout', async (request, response) => {
-    await gate.close(request, response, 'signed-out');
+    await gate.close(request, response, 'signed-out', 'request-of-a-test');
     response.send('signed out');
   });
   app.use(failed);

@@ -64,6 +64,7 @@ suite('the life of a session in the log', () => {
     assert.deepEqual(ends(), [
       {
         event: 'session-end',
+        requestId: 'request-of-a-test',
         ...factsOf(here),
         reason: 'signed-out',
         ms: 5 * minuteMs,

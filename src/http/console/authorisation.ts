@@ -63,7 +63,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
   const { sessions, audit, tokens, views } = deps;
 
   async function authorise(request: Request, response: Response, needs: Needs): Promise<StaffExchange | undefined> {
-    const { publicUrl, client } = ingressOf(request);
+    const { publicUrl, client, requestId } = ingressOf(request);
     const session = await sessions.find(request.headers.cookie, publicUrl.secure);
     if (session === undefined) return goTo(response, '/-/login');
     const gone = goneSignal(response);
@@ -72,7 +72,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     const actor = session.linkBy ?? session.user;
     const who = { actor, address: client.address };
     if (grant === undefined) {
-      await sessions.end(session, 'kicked');
+      await sessions.end(session, 'kicked', requestId);
       await audit.record({ event: 'role-refused', ...who, facts: { path: request.path, why: 'no role' } });
       response.appendHeader('Set-Cookie', staffCookieLine(undefined, publicUrl.secure));
       return goTo(response, '/-/login?ended=role');

@@ -27,7 +27,7 @@ export function createConsoleSignOut({
   }
 
   return async (request: Request, response: Response) => {
-    const { publicUrl, client } = ingressOf(request);
+    const { publicUrl, client, requestId } = ingressOf(request);
     const key = sessions.named(request.headers.cookie, publicUrl.secure);
     if (key === undefined) return seeOther(response, '/-/login');
     if (!tokens.check(formField(request.body, 'token'), consoleFormBinding({ key }))) {
@@ -35,7 +35,7 @@ export function createConsoleSignOut({
       return showMessage(views, response, page, staleText);
     }
     const session = await found(request);
-    await sessions.end({ key }, 'signed-out');
+    await sessions.end({ key }, 'signed-out', requestId);
     if (session !== undefined) {
       await recordIfPossible(audit, {
         event: 'staff-sign-out',

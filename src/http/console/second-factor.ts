@@ -37,8 +37,9 @@ export function createConsoleFactor(
   }
 
   async function stepUp({ session, request, response }: StaffExchange): Promise<void> {
-    const { cookie } = await sessions.stepUp(session);
-    response.appendHeader('Set-Cookie', staffCookieLine(cookie, ingressOf(request).publicUrl.secure));
+    const { publicUrl, requestId } = ingressOf(request);
+    const { cookie } = await sessions.stepUp(session, requestId);
+    response.appendHeader('Set-Cookie', staffCookieLine(cookie, publicUrl.secure));
   }
 
   function showFactor({ frame, response }: StaffExchange, problem?: string): void {
