@@ -158,6 +158,16 @@ export function remarks(config: Config, nowMs = systemClock.nowMs()): readonly s
     isLoopback(config.directoryService.listen.host)
       ? []
       : ['directory_service has no key_file: any host in its networks can find out who is a user here']),
+    ...Object.entries({
+      socketmap: config.directoryService?.socketmap?.listen,
+      tcp_table: config.directoryService?.tcpTable?.listen,
+    }).flatMap(([name, at]) =>
+      at === undefined || isLoopback(at.host)
+        ? []
+        : [
+            `directory_service.${name} ${addressText(at)} takes no key, since Postfix cannot send one: any host in directory_service.allow can find out who is a user here`,
+          ],
+    ),
   ];
 }
 

@@ -14,6 +14,7 @@ import {
   wrong,
 } from '../schema/value-parsers.ts';
 import { driverNames } from '../webmail/registry.ts';
+import { mailPortKeys } from './directory-section.ts';
 import { davAbout, davSection, hostMark } from './dav-section.ts';
 import { certificates, type ReferencedFiles, settleSettings } from './referenced-files.ts';
 import { furtherHosts, masterSection, ownServing, servingDefaults } from './serving-section.ts';
@@ -114,6 +115,11 @@ export function backendSection(referenced: ReferencedFiles) {
     ...ownServing(referenced),
     ...common(referenced),
     dav: davSection('As under backend_defaults, for this backend, and instead of those.'),
+    ports: section(mailPortKeys)
+      .partial()
+      .meta({ title: 'map' })
+      .optional()
+      .describe('As under directory_service, for the mail servers of this backend.'),
     timeouts: section(timeoutKeys)
       .partial()
       .meta({ title: 'map' })

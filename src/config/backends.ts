@@ -33,13 +33,14 @@ export function settleBackend(named: NamedBackend, context: BackendContext): Bac
   const webmailLoginName = entry.login_name?.webmail ?? defaults.login_name?.webmail;
   if (driver === undefined || hosts === undefined) return undefined;
   const basicPaths = dav && settleBasicPaths(dav, hosts);
+  const mailPorts = entry.ports && defined(entry.ports);
   return {
     name,
     driver,
     driverSettings: { ...driverBlockOf(defaults, driver), ...driverBlockOf(entry, driver) },
     hosts,
     limits: settleLimits(entry, defaults),
-    ...defined({ webmailLoginName, master, basicPaths }),
+    ...defined({ webmailLoginName, master, basicPaths, mailPorts }),
   };
 }
 

@@ -95,6 +95,25 @@ export function checkListeners(
   }
 }
 
+/** Checks that Postfix's maps have domains: without, they would answer for every address that mail is sent to. */
+export function checkDelivery(
+  { directoryService: service, directory }: Pick<Config, 'directoryService' | 'directory'>,
+  findings: Findings,
+): void {
+  if (service === undefined || (service.socketmap === undefined && service.tcpTable === undefined)) return;
+  const { defaultDomain, domainAliases = {} } = directory.nameRules;
+  for (const [index, domain] of (service.deliveryDomains ?? []).entries()) {
+    const target = domainOfUsers(domain, directory.nameRules);
+    if (target === domain) continue;
+    const message = `${shownValue(domain)} is an alias of ${target}: write ${target}, which covers both`;
+    findings.add(['directory_service', 'domains', index], message);
+  }
+  if (service.deliveryDomains !== undefined || defaultDomain !== undefined || Object.keys(domainAliases).length > 0)
+    return;
+  const message = 'is missing: write the mail domains of your users, such as [example.org]';
+  findings.add(['directory_service', 'domains'], message);
+}
+
 /** Checks that console and assist host have host names of their own: cookies do not tell ports apart. */
 export function checkSupport(support: Config['support'], publicUrls: readonly PublicUrl[], findings: Findings): void {
   if (support === undefined) return;

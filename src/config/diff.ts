@@ -26,6 +26,8 @@ const fixed: readonly Fixed[] = [
   ['operators.socket_group', (config) => config.operators.socketGroup],
   ['operators.agent_check', (config) => config.operators.agentCheck],
   ['directory_service.listen', (config) => config.directoryService?.listen],
+  ['directory_service.socketmap', (config) => config.directoryService?.socketmap],
+  ['directory_service.tcp_table.listen', (config) => config.directoryService?.tcpTable?.listen],
   ['support', (config) => config.support !== undefined],
   ['support.listen', (config) => config.support?.listen],
   ['workers', (config) => config.workers],

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { normaliseDomain } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
+import { deliveryMaps } from '../core/directory.ts';
 import { sourceTypes } from '../directory/registry.ts';
 import {
   arrayOf,
@@ -11,6 +12,7 @@ import {
   mailDomain,
   networks,
   notOneOf,
+  oneOf,
   portNumber,
   section,
 } from '../schema/scalars.ts';
@@ -138,11 +140,21 @@ function checkAliases(
   }
 }
 
+/** Ports of mail servers, without defaults. */
+export const mailPortKeys = {
+  imap: portNumber().describe('The port of the IMAP servers.'),
+  pop3: portNumber().describe('The port of the POP servers.'),
+  smtp: portNumber().describe('The port of the servers to which nginx’s SMTP proxy connects.'),
+  submission: portNumber().describe('The port of the submission servers.'),
+  lmtp: portNumber().describe('The port of the LMTP servers, to which Postfix delivers.'),
+  sieve: portNumber().describe('The port of the ManageSieve servers.'),
+};
+
 /** Schema of `directory_service`. */
 export function directoryServiceSection(referenced: ReferencedFiles) {
   return section({
     listen: listenAddress('127.0.0.1:9092').describe('The address on which nginx’s mail proxy and others ask.'),
-    allow: networks('Networks of the proxies that may ask.', ['127.0.0.1', '::1']),
+    allow: networks('Networks of the proxies and mail servers that may ask.', ['127.0.0.1', '::1']),
     key_file: leaf({
       what: 'a file name',
       remedy: 'write the name of a file that holds a secret on one line, relative to this file',
@@ -150,21 +162,67 @@ export function directoryServiceSection(referenced: ReferencedFiles) {
       parse: (text) => referenced.secretFile(text),
     })
       .optional()
-      .describe('A file with a key on one line. Clients must send it as `X-Postern-Key` or as a bearer token.'),
+      .describe(
+        'A file with a key on one line. Clients must send it as `X-Postern-Key` or as a bearer token. Postfix cannot send one: ' +
+          'its maps are guarded by `allow` alone.',
+      ),
     ports: section({
-      imap: portNumber().prefault(143).describe('The port of the IMAP servers.'),
-      pop3: portNumber().prefault(110).describe('The port of the POP servers.'),
-      smtp: portNumber().prefault(25).describe('The port of the submission servers.'),
+      imap: mailPortKeys.imap.prefault(143),
+      pop3: mailPortKeys.pop3.prefault(110),
+      smtp: mailPortKeys.smtp.prefault(25),
+      submission: mailPortKeys.submission.prefault(587),
+      lmtp: mailPortKeys.lmtp.prefault(24),
+      sieve: mailPortKeys.sieve.prefault(4190),
     })
       .prefault({})
       .describe(
-        'The ports of the mail servers to which these proxies connect. nginx’s mail proxy connects without TLS.',
+        'The ports of the mail servers to which these proxies connect; a backend may have `ports` of its own. nginx’s mail ' +
+          'proxy connects without TLS.',
       ),
+    ...deliveryKeys(),
   })
-    .transform(({ key_file: key, ...service }) => ({ ...service, ...defined({ key }) }))
+    .transform(({ key_file: key, socketmap, tcp_table: tcpTable, domains, recipient_delimiter, ...service }) => ({
+      ...service,
+      recipientDelimiter: recipient_delimiter,
+      ...defined({ key, socketmap, tcpTable, deliveryDomains: domains }),
+    }))
     .optional()
     .describe(
-      'Tells the IMAP, POP and SMTP proxies of the cluster which backend a user is on, so that mail and webmail never disagree. Left ' +
-        'out: no service.',
+      'Tells the IMAP, POP and SMTP proxies of the cluster, and Postfix, which backend a user is on, so that mail and webmail ' +
+        'never disagree. Left out: no service.',
     );
+}
+
+/** What Postfix asks, and for which addresses it gets an answer. */
+function deliveryKeys() {
+  return {
+    socketmap: section({
+      listen: listenAddress('127.0.0.1:9093').describe(
+        'The address of `socketmap:inet:HOST:PORT:MAP`, with the maps `homes`, `users` and `aliases`.',
+      ),
+    })
+      .optional()
+      .describe('Answers Postfix by its socketmap protocol. Left out: it does not.'),
+    tcp_table: section({
+      listen: listenAddress('127.0.0.1:9094').describe('The address of `tcp:HOST:PORT`.'),
+      map: oneOf(deliveryMaps).prefault('homes').describe('The one map that this address answers for.'),
+    })
+      .optional()
+      .describe('Answers Postfix by its tcp_table protocol. Left out: it does not.'),
+    domains: arrayOf(mailDomain(), 'domains such as example.org')
+      .min(1, { error: 'is empty: write the mail domains of your users, such as [example.org]' })
+      .optional()
+      .describe(
+        'The mail domains that Postfix gets answers for; other addresses are not found, and no source is asked. Default: ' +
+          '`directory.default_domain`, and the domains that `directory.domain_aliases` name.',
+      ),
+    recipient_delimiter: z
+      .string({ error: 'is not a text: write the characters in quotes, such as "+"' })
+      .regex(/^[!-?[-`{-~]*$/, { error: 'contains a character that is no delimiter: write Postfix’s own, such as "+"' })
+      .prefault('')
+      .describe(
+        'Postfix’s `recipient_delimiter`. With `+`, mail for `alice+shop@…` goes to the home of `alice@…`. Empty: Postfix asks ' +
+          'for both names.',
+      ),
+  };
 }

@@ -9,6 +9,7 @@ import { readBackends, settleBackend, settleServing, withDriverPaths } from './b
 import { checkKeys, type ConfigFile, openIncluded, openMain } from './config-file.ts';
 import { type Config, configShape, includedKeys, parseOptionalSections, parseSections } from './config.ts';
 import {
+  checkDelivery,
   checkDirectoryNames,
   checkForgetting,
   checkListeners,
@@ -93,6 +94,7 @@ async function settleConfig(
   }
   if (!isComplete(sections)) return undefined;
   checkListeners(sections, findings);
+  checkDelivery({ ...sections, ...optional }, findings);
   checkSupport(optional.support, sections.publicUrls, findings);
   const backends = new Map<BackendName, Backend>();
   for (const { backend } of settled) {

@@ -79,6 +79,12 @@ export interface MasterIdentity {
   readonly separator: string;
 }
 
+/** The services of mail servers, by the names of their ports in the configuration. */
+export const mailServices = ['imap', 'pop3', 'smtp', 'submission', 'lmtp', 'sieve'] as const;
+
+/** The port of each service of a mail server. */
+export type MailPorts = Readonly<Record<(typeof mailServices)[number], number>>;
+
 /** A place where mail of users lives: one host or several, each with an IMAP server and a webmail. */
 export interface Backend {
   readonly name: BackendName;
@@ -94,6 +100,8 @@ export interface Backend {
   /** Undefined if the gateway may open no mailbox over IMAP. */
   readonly master?: MasterIdentity;
   readonly basicPaths?: readonly BasicPath[];
+  /** Ports of its mail servers that differ from those of the other backends. */
+  readonly mailPorts?: Partial<MailPorts>;
 }
 
 /** How the hosts of a backend share its work. */

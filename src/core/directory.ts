@@ -71,6 +71,12 @@ export interface Referrer extends ReferralServer {
   learn(backend: BackendName): void;
 }
 
+/** The maps that Postfix may ask for: where mail is delivered, whose mail is taken, and which user an address means. */
+export const deliveryMaps = ['homes', 'users', 'aliases'] as const;
+
+/** A map that Postfix may ask for. */
+export type DeliveryMap = (typeof deliveryMaps)[number];
+
 /** Answers on which backend a user lives. */
 export interface DirectorySource extends AsyncDisposable {
   /** Rejects if it could not ask, and when `signal` is aborted. */

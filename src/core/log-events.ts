@@ -137,6 +137,15 @@ export const logEvents = {
   'directory-service-refused': warn('directory service refused a client', ['client', 'why'], {
     action: 'Add the client to `directory_service.allow`, or give it the key, if it is yours.',
   }),
+  'directory-table-misread': capped('client of a Postfix map does not speak its protocol', ['client', 'why'], {
+    action: 'Compare the type of the map in `main.cf` with the port: socketmap and tcp_table have one each.',
+  }),
+  'directory-table-refused': capped('client of a Postfix map refused', ['client', 'why'], {
+    action: 'Add the client to `directory_service.allow` if it is your Postfix.',
+  }),
+  'directory-table-unavailable': capped('Postfix map cannot be answered; mail waits', ['code', 'why'], {
+    action: 'Check the directory source that `why` names.',
+  }),
   'directory-service-unavailable': warn('directory service cannot answer', ['code', 'why'], {
     action: 'Check the directory source that `why` names.',
   }),

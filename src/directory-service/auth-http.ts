@@ -1,6 +1,7 @@
+import type { MailPorts } from '../core/backend.ts';
 import { nameForServer } from '../core/names.ts';
 import type { Addresses } from './addresses.ts';
-import { type MailPorts, type MailProtocol, mailProtocols, type MailRoute } from './mail-routes.ts';
+import { type MailProtocol, mailProtocols, type MailRoute } from './mail-routes.ts';
 
 /** The fields of nginx's request that are used. The password is not: the mail server checks it. */
 interface AuthHttpQuestion {
@@ -36,7 +37,7 @@ export async function authHttpAnswer(
       return {
         'Auth-Status': 'OK',
         'Auth-Server': await addresses.of(route.host.imap.hostname),
-        'Auth-Port': String(ports[question.protocol]),
+        'Auth-Port': String(route.mailPorts?.[question.protocol] ?? ports[question.protocol]),
         // A field carries bytes, here the UTF-8 of the name.
         'Auth-User': Buffer.from(nameForServer(route.user, route.host.imap.loginName)).toString('latin1'),
       };

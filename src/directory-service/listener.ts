@@ -1,12 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { MailPorts } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { nameForServer } from '../core/names.ts';
 import type { Secret } from '../core/secrets.ts';
 import type { Addresses } from './addresses.ts';
 import { authHttpAnswer, type AuthHttpFields, readQuestion, temporaryFailure } from './auth-http.ts';
-import type { MailPorts, MailRoute, RouteMail } from './mail-routes.ts';
+import type { MailRoute, RouteMail } from './mail-routes.ts';
 
 /** Dependencies of the directory service's listener. */
 interface DirectoryServiceDeps {
@@ -113,7 +114,7 @@ async function lookup(user: string, deps: DirectoryServiceDeps, signal: AbortSig
     deps.observe('lookup', route.kind);
     switch (route.kind) {
       case 'found': {
-        const { ports } = deps.settings();
+        const ports = { ...deps.settings().ports, ...route.mailPorts };
         const { user, backend } = route;
         const { name: host, imap } = route.host;
         const login = nameForServer(user, imap.loginName);

@@ -1,7 +1,8 @@
-import type { Backend, BackendHost } from '../core/backend.ts';
+import type { Backend, BackendHost, MailPorts } from '../core/backend.ts';
 import type { DirectorySource } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { Placement } from '../core/placement.ts';
 
 interface MailRoutesDeps {
@@ -19,11 +20,12 @@ export function createMailRoutes({ parseName, directory, backends, placement }: 
     const parsed = parseName(typed);
     if (parsed.kind === 'malformed') return { kind: 'unknown-user' };
     const home = await directory.lookup(parsed.name, signal);
-    if (home.kind === 'referred') throw saidAtSignIn(home.server.name);
+    if (home.kind === 'referred') throw referredOnly(home.server.name);
     if (home.kind !== 'found') return home;
     const backend = backends.get(home.backend);
     if (backend === undefined) throw new TypeError('the directory answered with a backend that is not configured');
-    const found = { kind: 'found', user: home.user, backend: backend.name } as const;
+    const { name, mailPorts } = backend;
+    const found = { kind: 'found', user: home.user, backend: name, ...defined({ mailPorts }) } as const;
     const place = placement.forSignIn(backend, home.user);
     if (place.kind === 'here') return { ...found, host: place.host };
     const { kind } = place.closure;
@@ -32,14 +34,22 @@ export function createMailRoutes({ parseName, directory, backends, placement }: 
   };
 }
 
-function saidAtSignIn(server: string): PosternError {
+/** The error for a user whose home only that server knows, and says only at a sign-in. */
+export function referredOnly(server: string): PosternError {
   const message = `${server} names the backend only at sign-in`;
   return new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true });
 }
 
 /** Where the mail of a user is served now. `closed`: not for now, in maintenance or during a move. */
 export type MailRoute =
-  | { readonly kind: 'found'; readonly user: CanonicalUser; readonly backend: BackendName; readonly host: BackendHost }
+  | {
+      readonly kind: 'found';
+      readonly user: CanonicalUser;
+      readonly backend: BackendName;
+      readonly host: BackendHost;
+      /** Ports of this backend that differ from those of the others. */
+      readonly mailPorts?: Partial<MailPorts>;
+    }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'unknown-user' }
   | { readonly kind: 'closed' };
@@ -52,6 +62,3 @@ export const mailProtocols = ['imap', 'pop3', 'smtp'] as const;
 
 /** A mail protocol that the directory service answers for. */
 export type MailProtocol = (typeof mailProtocols)[number];
-
-/** Port of each mail protocol on the backends. */
-export type MailPorts = Readonly<Record<MailProtocol, number>>;

@@ -59,24 +59,23 @@ export async function openOperators(
   return portOf(operators);
 }
 
+/** The parts of a node that the directory service needs. */
+interface DirectoryServiceParts {
+  readonly holder: ConfigHolder;
+  readonly metrics: Metrics;
+  readonly statistics: Pick<NodeStatistics, 'mailRouted'>;
+  readonly log: Log;
+}
+
 /**
- * Opens the listener that tells other proxies where users live. It reads the configuration in force for each question.
+ * Opens the listeners that tell other proxies where users live. They read the configuration in force for each question.
  */
 export async function openDirectoryService(
   config: NonNullable<Config['directoryService']>,
-  {
-    holder,
-    metrics,
-    statistics,
-    log,
-  }: {
-    readonly holder: ConfigHolder;
-    readonly metrics: Metrics;
-    readonly statistics: Pick<NodeStatistics, 'mailRouted'>;
-    readonly log: Log;
-  },
+  deps: DirectoryServiceParts,
   opened: AsyncDisposableStack,
 ): Promise<void> {
+  const { holder, metrics, statistics, log } = deps;
   const service = createDirectoryService({
     async routeMail(typed, signal) {
       const route = await holder.current.routeMail(typed, signal);
@@ -94,4 +93,40 @@ export async function openDirectoryService(
     service.closeAllConnections();
   });
   await listen(service, config.listen);
+  if (config.socketmap !== undefined || config.tcpTable !== undefined) await openTables(config, deps, opened);
+}
+
+/** Opens the listeners for Postfix's maps. */
+async function openTables(
+  { socketmap, tcpTable }: NonNullable<Config['directoryService']>,
+  { holder, metrics, log }: DirectoryServiceParts,
+  opened: AsyncDisposableStack,
+): Promise<void> {
+  const [{ createTableListener }, protocols] = await Promise.all([
+    import('../directory-service/table-listener.ts'),
+    import('../directory-service/table-protocols.ts'),
+  ]);
+  const places = [
+    { name: 'socketmap', protocol: protocols.socketmap, at: socketmap?.listen },
+    { name: 'tcp_table', protocol: protocols.tcpTable, at: tcpTable?.listen },
+  ] as const;
+  for (const { name, protocol, at } of places) {
+    if (at === undefined) continue;
+    const listener = opened.use(
+      createTableListener({
+        protocol,
+        ask(map, key, signal) {
+          const { askDelivery } = holder.current;
+          if (askDelivery === undefined) throw new TypeError('a reload cannot take the maps away');
+          return askDelivery(map, key, signal);
+        },
+        map: () => holder.config.directoryService?.tcpTable?.map ?? 'homes',
+        isAllowed: (address) => holder.current.mayAskForRoutes(address),
+        observe: (result) => metrics.directoryServiceAnswered(name, result),
+        clock: systemClock,
+        log,
+      }),
+    );
+    await listen(listener.server, at);
+  }
 }

@@ -20,6 +20,7 @@ import type { SessionRecord } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
 import type { StatisticsReader } from '../core/statistics.ts';
 import type { SilentLogin, WebmailDriver } from '../core/webmail.ts';
+import type { AskDelivery } from '../directory-service/delivery.ts';
 import type { RouteMail } from '../directory-service/mail-routes.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { AskLeader, SharedStorageStates } from '../directory/source.ts';
@@ -306,6 +307,8 @@ export interface ConfigSnapshot extends AsyncDisposable {
   readonly routes: ReadonlyMap<BackendName, BackendRoute>;
   /** For proxies of mail. */
   readonly routeMail: RouteMail;
+  /** For Postfix; undefined if it gets no answers. */
+  readonly askDelivery?: AskDelivery;
   /** Whether this client address may query routes. */
   readonly mayAskForRoutes: (address: string) => boolean;
   readonly limitsOf: (host: BackendHost) => BackendLimits;

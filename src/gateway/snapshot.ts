@@ -34,6 +34,11 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   const { drivers, byBackend } = await loadDrivers(config.backends, parts);
   // Loaded before anything is opened, so that a failure leaves nothing open.
   const supportModule = config.support === undefined ? undefined : await import('./support.ts');
+  const service = config.directoryService;
+  const createDelivery =
+    service?.socketmap === undefined && service?.tcpTable === undefined
+      ? undefined
+      : (await import('../directory-service/delivery.ts')).createDelivery;
   const homeOf: ConfigSnapshot['homeOf'] = (name) => byBackend.get(name);
   const names = new Map<string, Backend>(config.backends);
   const backendNamed: ConfigSnapshot['backendNamed'] = (name) => names.get(name);
@@ -48,6 +53,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   const signInHomes = createLoginHomes(byBackend, parts.placement, parts.mailServers);
   const common = { ...parts, parseName, directory: overridden, ...signInHomes };
   const { login, staffLogin, basicAuthentication } = createLogins(config.login, { ...common, arrived: parts.arrived });
+  const mailRoutes = { ...parts, parseName, directory: overridden, backends: config.backends };
   const tokens = createFormTokens(parts.formKeys, clock);
   const support =
     config.support === undefined || parts.support === undefined
@@ -78,7 +84,10 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
     backendNamed,
     forgetHome: (user) => directory.drop(user),
     routes: createRoutes(byBackend, parts.placement),
-    routeMail: createMailRoutes({ ...parts, parseName, directory: overridden, backends: config.backends }),
+    routeMail: createMailRoutes(mailRoutes),
+    ...(service === undefined || createDelivery === undefined
+      ? {}
+      : { askDelivery: createDelivery({ ...mailRoutes, service, nameRules: config.directory.nameRules }) }),
     mayAskForRoutes: createNetworkMatch(config.directoryService?.allow ?? []),
     backendOfHost: createBackendOfHost(config.backends),
     limitsOf: createLimits(config.backends),

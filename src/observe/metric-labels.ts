@@ -43,9 +43,9 @@ export const states = ['READY', 'DRAIN', 'MAINT', 'DOWN'] as const;
 /** Codes of alarms; `defect` stands for a line without a code. */
 export const alarmCodes = [...Object.keys(errorCodes), 'defect'];
 /** Protocols and results of the directory service. */
-export const routeProtocols = ['auth_http', 'lookup'] as const;
+export const routeProtocols = ['auth_http', 'lookup', 'socketmap', 'tcp_table'] as const;
 /** What the directory service answers. */
-export const routeResults = ['found', 'refused', 'unknown-user', 'closed', 'tempfail'] as const;
+export const routeResults = ['found', 'refused', 'unknown-user', 'foreign', 'closed', 'tempfail'] as const;
 
 /** The metrics of the process that are shown, with what they tell. Others of the library break Prometheus' conventions. */
 export const processMetrics = {

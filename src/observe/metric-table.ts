@@ -243,7 +243,7 @@ export const metricTable = {
   },
   postern_directory_service_total: {
     ...lookups,
-    help: 'Lookups by other proxies that the directory service answered.',
+    help: 'Lookups by other proxies and by Postfix that the directory service answered; `foreign`: no address of `directory_service.domains`.',
     labels: { protocol: anyOf(routeProtocols), result: anyOf(routeResults) },
     moves: 'each answer',
   },

@@ -145,6 +145,17 @@ test('check takes a second look at what is allowed', async (t) => {
   ]);
 });
 
+test('check says that Postfix cannot send the key', async (t) => {
+  const maps = 'socketmap: { listen: 10.0.0.1:9093 }, tcp_table: { listen: 127.0.0.1:9094 }, domains: [example.test]';
+  const text = smallest(`directory_service: { listen: 127.0.0.1:9092, ${maps} }`);
+  const { out } = await run(['check', '-c', join(filesOf(t, { 'postern.yaml': text }), 'postern.yaml')]);
+  assert.match(
+    out,
+    /^Note: directory_service\.socketmap 10\.0\.0\.1:9093 takes no key, since Postfix cannot send one: any host in directory_service\.allow can find out/m,
+  );
+  assert.doesNotMatch(out, /tcp_table/);
+});
+
 const never = (): never => assert.fail('nothing is run here');
 const signals = { on: never, off: never };
 const silent: CommandEnvironment = {

@@ -25,7 +25,8 @@ describe('directory_service', () => {
     assert.deepEqual(directoryService, {
       listen: { host: '127.0.0.1', port: 9092 },
       allow: ['127.0.0.1/32', '::1/128'],
-      ports: { imap: 143, pop3: 110, smtp: 25 },
+      ports: { imap: 143, pop3: 110, smtp: 25, submission: 587, lmtp: 24, sieve: 4190 },
+      recipientDelimiter: '',
     });
   });
 
@@ -37,6 +38,30 @@ describe('directory_service', () => {
     assert.match(gone.join('\n'), /directory_service\.key_file: there is no file/);
   });
 
+  it('answers Postfix for the domains of its users alone', async (t) => {
+    const maps = 'socketmap: { listen: 127.0.0.1:9093 }, tcp_table: { listen: 127.0.0.1:9094, map: users }';
+    const written = `{ listen: 127.0.0.1:9092, ${maps}, domains: [Example.ORG], recipient_delimiter: "+" }`;
+    const { directoryService } = await load(t, withService(written));
+    assert.deepEqual(
+      [directoryService?.tcpTable?.map, directoryService?.deliveryDomains, directoryService?.recipientDelimiter],
+      ['users', ['example.org'], '+'],
+    );
+    const without = await problemsOf(t, withService(`{ listen: 127.0.0.1:9092, ${maps} }`));
+    assert.match(
+      without.join('\n'),
+      /directory_service\.domains: is missing: write the mail domains of your users, such as \[example\.org\]/,
+    );
+    const wrong = await problemsOf(t, withService(`{ listen: 127.0.0.1:9092, ${maps}, domains: [] }`));
+    assert.match(wrong.join('\n'), /directory_service\.domains: is empty/);
+  });
+
+  it('has ports of a backend’s own', async (t) => {
+    const own =
+      '{ imap: imaps://mx1.test, webmail: http://mx1.test/, driver: roundcube, ports: { lmtp: 2024, sieve: 2000 } }';
+    const { backends } = await load(t, { 'postern.yaml': smallest().replace(/^  a: .*$/m, `  a: ${own}`) });
+    assert.deepEqual([...backends.values()][0]?.mailPorts, { lmtp: 2024, sieve: 2000 });
+  });
+
   it('may change in everything but its address while the gateway runs', async (t) => {
     const directory = filesOf(t, withService('{ listen: 127.0.0.1:9092, key_file: key }'));
     const file = join(directory, 'postern.yaml');
@@ -44,8 +69,12 @@ describe('directory_service', () => {
     writeFileSync(join(directory, 'key'), 'another\n');
     const rekeyed = diffConfig(before, await loadConfig(file, { env: {} }));
     assert.deepEqual(rekeyed, { changed: ['directory_service (what it names)'], refused: [], removed: [] });
-    writeFileSync(file, smallest('directory_service: { listen: 127.0.0.1:9093, key_file: key }'));
+    const maps = 'socketmap: { listen: 127.0.0.1:9094 }, domains: [example.org]';
+    writeFileSync(file, smallest(`directory_service: { listen: 127.0.0.1:9093, key_file: key, ${maps} }`));
     const { refused } = diffConfig(before, await loadConfig(file, { env: {} }));
-    assert.match(refused.join('\n'), /^directory_service\.listen: cannot change/);
+    assert.match(
+      refused.join('\n'),
+      /^directory_service\.listen: cannot change.*\ndirectory_service\.socketmap: cannot change/,
+    );
   });
 });

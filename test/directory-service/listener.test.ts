@@ -41,7 +41,7 @@ async function start(more: { key?: string; isAllowed?: boolean } = {}): Promise<
     },
     addresses: { of: async (name) => (name === 'mx1.test' ? '192.0.2.7' : name) },
     settings: () => ({
-      ports: { imap: 143, pop3: 110, smtp: 587 },
+      ports: { imap: 143, pop3: 110, smtp: 587, submission: 587, lmtp: 24, sieve: 4190 },
       ...(more.key === undefined ? {} : { key: new Secret(more.key) }),
     }),
     isAllowed: () => more.isAllowed ?? true,
@@ -152,7 +152,7 @@ describe('a lookup as JSON', () => {
       host: 'a',
       name: 'mx1.test',
       address: '192.0.2.7',
-      ports: { imap: 143, pop3: 110, smtp: 587 },
+      ports: { imap: 143, pop3: 110, smtp: 587, submission: 587, lmtp: 24, sieve: 4190 },
     });
   });
 

@@ -415,7 +415,7 @@ async function lookUps({ source, replies, greets, stays }: Spoken) {
         return { kind: 'unknown-user' };
       },
       addresses: { of: async (name) => name },
-      settings: () => ({ ports: { imap: 143, pop3: 110, smtp: 587 } }),
+      settings: () => ({ ports: { imap: 143, pop3: 110, smtp: 587, submission: 587, lmtp: 24, sieve: 4190 } }),
       isAllowed: () => true,
       observe: () => {},
       log,
