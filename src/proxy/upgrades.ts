@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Ingress } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
-import type { RecordKey } from '../core/names.ts';
+import { type RecordKey, requestIdsOf } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
 import type { LiveSession } from '../core/session.ts';
 import { sendRawAnswer } from './reply.ts';
@@ -80,7 +80,11 @@ export class Upgrades {
     const route = this.#deps.routes(session.record.backend);
     const place = route?.placement.ofSession(session.record);
     if (route === undefined || place?.kind !== 'here') {
-      return sendRawAnswer(socket, 503, 'The mailbox server cannot be reached.');
+      const ids = requestIdsOf(ingress);
+      const { user, backend, host } = session.record;
+      const because = place?.kind === 'closed' ? place.closure.kind : (place?.kind ?? 'removed');
+      this.#deps.log.info('request-not-served', { ...ids, user, backend, host, because });
+      return sendRawAnswer(socket, 503, `The mailbox server cannot be reached (${ids.reference}).`);
     }
     const { name: backend, limits } = route.backend;
     if ((this.#countOfSession.get(session.key) ?? 0) >= limits.upgradesPerSession) {
