@@ -15,13 +15,33 @@ function say(text, action) {
   if (button.textContent !== action) button.textContent = action;
 }
 
-// The focus stays on the link on which it was, as far as the link is still there.
-function keepFocus(change) {
-  const href = table.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
-  change();
-  if (href === null || table.contains(document.activeElement)) return;
-  for (const link of table.querySelectorAll('a')) if (link.getAttribute('href') === href) return link.focus();
+// What a link or a button does, by which it is found again.
+function doingOf(element) {
+  return element.getAttribute('href') ?? `${element.name}=${element.value}`;
 }
+
+// The focus stays on the link or button on which it was, as far as that is still there.
+function keepFocus(change) {
+  const doing = table.contains(document.activeElement) ? doingOf(document.activeElement) : null;
+  change();
+  if (doing === null || table.contains(document.activeElement)) return;
+  for (const element of table.querySelectorAll('a, button')) if (doingOf(element) === doing) return element.focus();
+}
+
+// Rows with buttons stay as they are under the pointer: another row's button must not come under a click.
+let later;
+function show(bodies) {
+  later = undefined;
+  if (table.querySelector('button') && table.matches(':hover')) {
+    later = bodies;
+    return;
+  }
+  keepFocus(() => {
+    while (table.tBodies.length > 0) table.tBodies[0].remove();
+    table.append(...bodies);
+  });
+}
+table.addEventListener('pointerleave', () => later && show(later));
 
 function begin() {
   stream = new EventSource(place.dataset.stream);
@@ -30,11 +50,7 @@ function begin() {
     // A table in a template keeps its rows; they hold no script, and the policy of the page would run none.
     const fresh = document.createElement('template');
     fresh.innerHTML = `<table>${data}</table>`;
-    const bodies = [...fresh.content.firstElementChild.tBodies];
-    keepFocus(() => {
-      while (table.tBodies.length > 0) table.tBodies[0].remove();
-      table.append(...bodies);
-    });
+    show([...fresh.content.firstElementChild.tBodies]);
   });
   stream.addEventListener('strip', ({ data }) => {
     const fresh = document.createElement('template');

@@ -32,6 +32,8 @@ type ViewName =
   | 'console-sessions-end'
   | 'console-penalties'
   | 'console-moves'
+  | 'console-moves-rows'
+  | 'console-moves-strip'
   | 'console-nodes'
   | 'console-route'
   | 'console-statistics'

@@ -20,6 +20,9 @@ const withAndWithout = [
   ['with JavaScript', true],
 ] as const;
 
+/** The names in the first column of the table. */
+const names = (page: Page) => page.locator('tbody th').allInnerTexts();
+
 suite('an operator at the console of a running gateway, in Chromium', { concurrency: false }, () => {
   const started = new AsyncDisposableStack();
   let folder: string;
@@ -84,9 +87,6 @@ suite('an operator at the console of a running gateway, in Chromium', { concurre
   /** Opens a page as sam, who has signed in before. */
   const asSam = (path: string, javaScriptEnabled: boolean, act: (page: Page) => Promise<void>) =>
     visit(path, { storageState: signedIn, javaScriptEnabled, colorScheme: 'light' }, act);
-
-  /** The names in the first column of the table. */
-  const names = (page: Page) => page.locator('tbody th').allInnerTexts();
 
   /** Holds the page, as it is, against axe, in light and in dark on a narrow screen. */
   async function assertForEverybody(path: string): Promise<void> {
@@ -195,12 +195,20 @@ suite('an operator at the console of a running gateway, in Chromium', { concurre
         assert.deepEqual((await names(page)).toSorted(), [alice.address, greta.address]);
         await page.getByText('0 of 2 done').waitFor();
         assert.match(await page.locator('tr', { hasText: alice.address }).innerText(), /a → b\s+before/);
-        if (hasScripts) await picture(page, 'console-moves');
+        if (hasScripts) {
+          await page.getByText('Live: renewed').waitFor();
+          await picture(page, 'console-moves');
+        }
         await page.getByLabel('Reason for stopping').fill('not today');
         await page.getByRole('button', { name: `Stop the move of ${greta.address}` }).click();
         await page.getByText('The move was stopped.').waitFor();
         await writeFile(join(folder, 'gate'), '');
         assert.equal((await moved).body['outcome'], 'moved');
+        if (hasScripts) {
+          await page.mouse.move(0, 0);
+          await page.getByText('1 of 2 done').waitFor();
+          await page.getByRole('button', { name: `Move back ${alice.address} to a` }).waitFor();
+        }
         await page.goto(`${site.hosts.console}/-/moves?phase=done`);
         await page.getByText('1 of 2 done').waitFor();
         await page.getByLabel('Reason for stopping').fill('b is slower');

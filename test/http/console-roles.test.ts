@@ -34,6 +34,7 @@ const owners: Readonly<Record<string, (typeof staffRoles)[number] | 'anybody' | 
   'POST /-/opened': 'support',
   'GET /-/backends': 'viewer',
   'GET /-/backends/live': 'viewer',
+  'GET /-/moves/live': 'viewer',
   'GET /-/backend': 'viewer',
   'POST /-/backend': 'operator',
   'GET /-/sessions': 'viewer',

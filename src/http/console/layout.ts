@@ -62,7 +62,7 @@ export function showMessage(
 }
 
 /** A time in UTC, which staff in different places can compare. */
-function timeText(ms: number): string {
+export function timeText(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 

@@ -99,6 +99,7 @@ export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   app.get('/-/sessions', guard(viewer, sessions.show));
   app.post('/-/sessions', form, guard(operator, sessions.submit));
   app.get('/-/moves', guard(viewer, moves.show));
+  app.get('/-/moves/live', guard(viewer, moves.follow));
   app.post('/-/moves', form, guard(operator, moves.submit));
   app.get('/-/penalties', guard(viewer, penalties.show));
   app.post('/-/penalties', form, guard(operator, penalties.submit));
@@ -110,7 +111,7 @@ export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   app.get('/-/audit.csv', guard(auditor, audit.export));
 
   app.post('/-/logout', form, createConsoleSignOut(parts));
-  const read = ['/', '/-/', '/-/audit', '/-/audit.csv', '/-/backends', '/-/backends/live'];
+  const read = ['/', '/-/', '/-/audit', '/-/audit.csv', '/-/backends', '/-/backends/live', '/-/moves/live'];
   for (const path of [...read, '/-/nodes', '/-/statistics', '/-/route'])
     app.all(path, createMethodNotAllowed('GET, HEAD'));
   const forms = ['login', 'link', 'factor', 'enrol', 'users', 'opened', 'backend', 'sessions', 'moves', 'penalties'];
