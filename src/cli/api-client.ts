@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { parseYamlFile } from '../config/yaml-file.ts';
 import { readNamedFileSync } from '../core/named-files.ts';
 import { PosternError } from '../core/error.ts';
-import { isObject } from '../core/objects.ts';
+import { isObject, parseJson } from '../core/objects.ts';
 import type { Environment } from '../config/referenced-files.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes } from './options.ts';
@@ -43,8 +43,10 @@ export async function openApi(file: string, { env }: Pick<CommandEnvironment, 'e
       throw nobodyThere(error, way.place);
     });
     if (response === undefined) throw new TypeError('a response event carries a response');
-    const text = Buffer.concat(await response.toArray()).toString('utf8');
-    return { status: response.statusCode ?? 0, body: parseBody(text) };
+    const parts = await response.toArray().catch((error: unknown) => {
+      throw nobodyThere(error, way.place);
+    });
+    return { status: response.statusCode ?? 0, body: parseBody(Buffer.concat(parts).toString('utf8'), way.place) };
   };
 }
 
@@ -112,9 +114,11 @@ export function operatorName(): string {
   }
 }
 
-function parseBody(text: string): Readonly<Record<string, unknown>> {
-  const value: unknown = JSON.parse(text);
-  return isObject(value) ? value : {};
+function parseBody(text: string, place: string): Readonly<Record<string, unknown>> {
+  const value = parseJson(text);
+  if (isObject(value)) return value;
+  const message = `what answers at ${place} is no gateway: is another program there?`;
+  throw Object.assign(new Error(message), { syscall: 'connect' });
 }
 
 /** Writes the query of a request, from texts and numbers by their names. */
@@ -136,6 +140,11 @@ export function cell(value: unknown): string {
 /** Prints the error of a reply and returns the exit code; undefined if the reply is a success. */
 export function refusalCode({ status, body }: ApiReply, complain: (text: string) => void): ExitCode | undefined {
   if (status < 400) return undefined;
+  const said = body['error'];
+  if (status === 404 && typeof said === 'string' && said.startsWith('there is no such resource')) {
+    complain('the gateway does not know this request: it is of another version than this command\n');
+    return exitCodes.unavailable;
+  }
   complain(`${cell(body['error'] ?? body['explanation'])}\n`);
   if (status === 404 || status === 409 || status === 502) return exitCodes.no;
   return status < 500 ? exitCodes.invalid : exitCodes.unavailable;

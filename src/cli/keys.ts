@@ -185,6 +185,10 @@ export function addTokens(program: Command, environment: CommandEnvironment, end
         environment.complain(`${wrong} ${remedy}\n`);
         return end(exitCodes.invalid);
       }
+      if (expiresMs !== undefined && expiresMs <= systemClock.nowMs()) {
+        environment.complain(`${expires} is over: such a token would let nobody in\n`);
+        return end(exitCodes.invalid);
+      }
       const made = makeApiToken().reveal();
       const until = expiresMs === undefined ? '' : `, expires: ${isoTime(expiresMs).replace(/\.\d+Z$/, 'Z')}`;
       environment.print(

@@ -25,8 +25,9 @@ describe("tokens of the operators' API", () => {
   before(async () => {
     const reads = await make('monitoring', '--expires', '365d');
     const acts = await make('billing', '--role', 'operator');
-    const old = await make('migration', '--role', 'operator', '--expires', '2020-01-31T06:00:00Z');
-    const lines = [reads, acts, old].map(({ line }) => line).join(', ');
+    const old = await make('migration', '--role', 'operator', '--expires', '2080-01-31T06:00:00Z');
+    // Years later.
+    const lines = [reads, acts, old].map(({ line }) => line.replace('2080-', '2020-')).join(', ');
     site = await startStandbySite(`, token: { file: token }, tokens: [${lines}]`);
     tokens = { reads: reads.token, acts: acts.token, old: old.token };
   });
@@ -124,5 +125,10 @@ describe("tokens of the operators' API", () => {
     );
     assert.equal((await run(['token', 'create', 'a b'])).code, 2);
     assert.match((await run(['token', 'create', 'x', '--expires', 'soon'])).err, /^soon is not a time: write 90d/);
+    for (const over of ['0d', '2020-01-01']) {
+      const refused = await run(['token', 'create', 'x', '--expires', over]);
+      assert.deepEqual([refused.code, refused.out], [2, '']);
+      assert.equal(refused.err, `${over} is over: such a token would let nobody in\n`);
+    }
   });
 });
