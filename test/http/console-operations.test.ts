@@ -70,7 +70,7 @@ suite('the operators’ pages of the console', () => {
   test('show how far moves are, stop one, and move a user back', async () => {
     const { browser } = await signedIn(fixture);
     const { text } = await browser.get('/-/moves');
-    assert.match(text, /1 of 2 done, <a href="\/-\/moves\?phase=waiting">1 waiting<\/a>/);
+    assert.match(text, /1 of 2 done<\/span> <a href="\/-\/moves\?phase=waiting">1 waiting<\/a>/);
     for (const page of [text, (await browser.get('/-/moves?user=bob')).text]) {
       assert.match(page, /<nav aria-label="Console">/);
       assert.match(page, /<span>sam@example\.test<\/span>/, 'who is signed in, not who is sought');
