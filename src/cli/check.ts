@@ -16,11 +16,11 @@ import {
   type ExitCode,
   exitCodes,
   exitCodesHelp,
-  type Format,
-  formatOption,
+  type ListFormat,
+  listFormatOption,
   withExamples,
 } from './options.ts';
-import { json, table } from './output.ts';
+import { type Cell, json, listText, table } from './output.ts';
 
 /** `postern check`: whether a configuration is good, and with `--online` whether its servers answer. */
 export function addCheck(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
@@ -37,7 +37,7 @@ export function addCheck(program: Command, environment: CommandEnvironment, end:
       '--online',
       'also connect to Redis, the directory, and the IMAP server and webmail of every backend, try the master identities, and look up the names in the configuration',
     )
-    .addOption(formatOption())
+    .addOption(listFormatOption())
     .action(async (users: string[], { config: file, online, format }: CheckOptions) => {
       const { print } = environment;
       if (users.length > 0 && !online) command.error('error: looking up users needs --online');
@@ -46,7 +46,7 @@ export function addCheck(program: Command, environment: CommandEnvironment, end:
         config = await loadConfig(file, { env: environment.env, checksDrivers: true });
       } catch (error) {
         // Elsewhere the problems go to standard error; for programs they are this command's answer.
-        if (!(error instanceof ConfigInvalid) || format === 'table') throw error;
+        if (!(error instanceof ConfigInvalid) || format !== 'json') throw error;
         print(json({ file, valid: false, problems: error.problems }));
         return end(exitCodes.invalid);
       }
@@ -54,7 +54,8 @@ export function addCheck(program: Command, environment: CommandEnvironment, end:
         ({ result }) => result !== 'ok',
       );
       const dialled = online ? [...unusable, ...(await askAll(config, users, environment))] : unusable;
-      print(format === 'json' ? json(checkJson(config, dialled)) : checkText(config, dialled));
+      if (format === 'table') print(checkText(config, dialled));
+      else print(listText({ ...dialledList(dialled), body: checkJson(config, dialled) }, format, environment));
       end(dialled.some(({ result }) => result === 'failed') ? exitCodes.no : exitCodes.ok);
     });
   withExamples(command, [
@@ -68,7 +69,7 @@ export function addCheck(program: Command, environment: CommandEnvironment, end:
 interface CheckOptions {
   readonly config: string;
   readonly online?: true;
-  readonly format: Format;
+  readonly format: ListFormat;
 }
 
 async function askAll(
@@ -101,8 +102,15 @@ function checkText(config: Config, dialled: readonly Dialled[]): string {
     ...remarks(config).map((remark) => `Note: ${remark}.`),
   ];
   if (dialled.length === 0) return `${lines.join('\n')}\n`;
-  const rows = dialled.map(({ server, address, result, ms, note }) => [server, address, result, `${ms} ms`, note]);
-  return `${lines.join('\n')}\n\n${table(['SERVER', 'ADDRESS', 'RESULT', 'TIME', 'NOTE'], rows)}`;
+  const { headings, rows } = dialledList(dialled);
+  return `${lines.join('\n')}\n\n${table(headings, rows)}`;
+}
+
+function dialledList(dialled: readonly Dialled[]) {
+  const rows = dialled.map(({ server, address, result, ms, note }): readonly Cell[] => {
+    return [server, address, result, { shown: `${ms} ms`, value: ms }, note];
+  });
+  return { headings: ['SERVER', 'ADDRESS', 'RESULT', 'TIME', 'NOTE'], rows };
 }
 
 /** A summary of what a configuration would run. */

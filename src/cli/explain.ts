@@ -11,11 +11,11 @@ import {
   configOption,
   type ExitCode,
   exitCodesHelp,
-  type Format,
-  formatOption,
+  type ListFormat,
+  listFormatOption,
   withExamples,
 } from './options.ts';
-import { json, table } from './output.ts';
+import { listText, table } from './output.ts';
 
 /** `postern explain`: step by step, where a user is led and why. */
 export function addExplain(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
@@ -31,11 +31,12 @@ export function addExplain(program: Command, environment: CommandEnvironment, en
     .argument('<user>', 'a user name, as typed at sign-in')
     .option('--fresh', 'ask the sources now; ignore what the gateway remembers')
     .addOption(configOption())
-    .addOption(formatOption())
-    .action(async (user: string, { config, format, fresh }: { config: string; format: Format; fresh?: true }) => {
+    .addOption(listFormatOption())
+    .action(async (user: string, { config, format, fresh }: { config: string; format: ListFormat; fresh?: true }) => {
       const running = fresh ? undefined : await askRunning(config, user, environment);
       const explanation = running ?? (await askSources(config, user, environment));
-      environment.print(format === 'json' ? json(explanation) : explanationText(explanation));
+      if (format === 'table') environment.print(explanationText(explanation));
+      else environment.print(listText(explanationList(explanation), format, environment));
       end(answerCode(explanation));
     });
   withExamples(command, [
@@ -70,6 +71,24 @@ async function askSources(file: string, user: string, environment: CommandEnviro
   const { openExplain } = await environment.loadGateway();
   await using opened = await openExplain(config, silentLog);
   return { ...(await opened.explain(user, new AbortController().signal)) };
+}
+
+/** The sources with their answers, and the hosts with their states, as rows of one list. */
+function explanationList(explanation: ExplanationReply) {
+  const { user, backend, steps, hosts } = explanation;
+  const about = [cell(user), cell(backend)];
+  const asked = rowsIn(steps).map((step) => [
+    ...about,
+    'source',
+    cell(step['source']),
+    answerOf(step),
+    { shown: cell(step['tookMs']), value: cell(step['tookMs']) },
+  ]);
+  const machines = rowsIn(hosts).map(({ name, state, why }) => {
+    return [...about, 'host', cell(name), why === undefined ? cell(state) : `${cell(state)}: ${cell(why)}`, '-'];
+  });
+  const headings = ['USER', 'BACKEND', 'KIND', 'NAME', 'ANSWER', 'MILLISECONDS'];
+  return { headings, rows: [...asked, ...machines], body: explanation };
 }
 
 function explanationText({ typed, user, answer, why, steps, moved, backend, driver, hosts }: ExplanationReply): string {

@@ -59,17 +59,21 @@ function addTop(program: Command, environment: CommandEnvironment, end: End): vo
   const top = program
     .command('top')
     .summary('show the busiest backends, again and again')
-    .description('Fills the terminal, and ends with q. Without a terminal it prints one table and ends.')
+    .description(
+      'Fills the terminal, and ends with q. Without a terminal, or with another format, it prints once and ends.',
+    )
     .addOption(everyOption(2))
     .addOption(configOption())
-    .action(async ({ config, every }: WatchOptions) => {
+    .addOption(listFormatOption())
+    .action(async ({ config, every, format }: WatchOptions & { format: ListFormat }) => {
       const ask = await openApi(config, environment);
       const { terminal, print, complain } = environment;
       const text = ({ body }: ApiReply) => `${summaryLine(body)}\n\n${busiestTable(body, environment)}`;
-      if (terminal !== undefined) return end(await watchStatus(ask, { every, text }, environment));
+      if (terminal !== undefined && format === 'table')
+        return end(await watchStatus(ask, { every, text }, environment));
       const reply = await ask('GET', '/status');
       const refused = refusalCode(reply, complain);
-      if (refused === undefined) print(text(reply));
+      if (refused === undefined) print(format === 'table' ? text(reply) : busiestText(reply, format, environment));
       end(refused ?? exitCodes.ok);
     });
   withExamples(top, [['postern top', 'who has the load now?']]);
@@ -264,10 +268,16 @@ function whyOf(backend: Row): string {
 }
 
 function busiestTable(body: Row, { colours }: CommandEnvironment): string {
-  const busiest = (backends: readonly Row[]) =>
-    backends.toSorted((a, b) => Number(b['requests_last_minute']) - Number(a['requests_last_minute']));
-  const { headings, rows } = backendRows(body, busiest);
+  const { headings, rows } = backendRows(body, byLoad);
   return table(headings, rows, colours);
+}
+
+function busiestText({ body }: ApiReply, format: ListFormat, environment: CommandEnvironment): string {
+  return listText({ ...backendRows(body, byLoad), body }, format, environment);
+}
+
+function byLoad(backends: readonly Row[]): readonly Row[] {
+  return backends.toSorted((a, b) => Number(b['requests_last_minute']) - Number(a['requests_last_minute']));
 }
 
 const nodeHeadings = [

@@ -5,7 +5,7 @@ import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { freePort, listening } from '../ports.fixture.ts';
 import { spawnSync } from '../programs.ts';
-import { checkNode } from './check-postern.fixture.ts';
+import { checkNode, checkWith } from './check-postern.fixture.ts';
 
 const opened = new AsyncDisposableStack();
 after(() => opened.disposeAsync());
@@ -142,6 +142,16 @@ describe('check_postern', () => {
     it('names the values when a threshold is for none', () => {
       assert.match(runCheck('-c', 'session=3').stdout, /write NAME=RANGE with one of ready, draining, store_up, /);
     });
+  });
+
+  it('tells its version, and its options with every value, and takes a host and a port for a URL', async () => {
+    const version = runCheck('-V');
+    assert.deepEqual([version.status, /^check_postern \d+\.\d+\n$/.test(version.stdout)], [0, true], version.stdout);
+    assert.match(runCheck('-h').stdout, /--timeout SECONDS[^]*backends_down .*critical 0/);
+    const { hostname, port } = new URL(await showing('postern_sessions{backend="a"} 15'));
+    const [code, said] = await checkWith('-H', hostname, '-p', port, '-w', 'sessions=10');
+    assert.deepEqual([code, /sessions=15;10( |$)/.test(said)], [1, true], said);
+    assert.equal(runCheck('-H', 'gw1', '-p', 'x').status, 3);
   });
 
   it('takes thresholds as the guidelines write them', async () => {

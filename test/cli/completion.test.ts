@@ -50,7 +50,7 @@ describe('bash', () => {
     ['postern backend ', ['list', 'set', 'activate']],
     ['postern check --on', ['--online']],
     ['postern keys retire --', ['--help', '--now', '--config']],
-    ['postern check --format ', ['table', 'json']],
+    ['postern check --format ', ['table', 'csv', 'json']],
     ['postern check --format json --form', ['--format']],
     ['postern audit export --format ', ['csv', 'json']],
     ['postern check -c postern.', ['postern.yaml']],
