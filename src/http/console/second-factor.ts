@@ -37,9 +37,8 @@ export function createConsoleFactor(
   }
 
   async function stepUp({ session, request, response }: StaffExchange): Promise<void> {
-    const { publicUrl, requestId } = ingressOf(request);
-    const { cookie } = await sessions.stepUp(session, requestId);
-    response.appendHeader('Set-Cookie', staffCookieLine(cookie, publicUrl.secure));
+    const { cookie } = await sessions.stepUp(session, ingressOf(request).requestId);
+    response.appendHeader('Set-Cookie', staffCookieLine(cookie, ingressOf(request).publicUrl.secure));
   }
 
   function showFactor({ frame, response }: StaffExchange, problem?: string): void {
