@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Api } from './admin/api.ts';
 import { type AgentState, openApiSocket, type OperatorsDeps } from './admin/listeners.ts';
 import type { Health } from './backends/health.ts';
 import { createProbeLogins } from './backends/probe-logins.ts';
@@ -15,16 +16,14 @@ import { defined } from './core/objects.ts';
 import type { HostEvidence } from './core/placement.ts';
 import type { SessionStore } from './core/session.ts';
 import type { AskLeader } from './directory/source.ts';
-import { createGatewayApi } from './gateway/api.ts';
 import { openNode } from './gateway/node.ts';
 import { openDirectoryService, openOperators } from './gateway/operator-listeners.ts';
 import { ConfigHolder, type ConfigSnapshot, type GatewayNode, type UserListeners } from './gateway/parts.ts';
 import { openPublicListeners } from './gateway/public-listener.ts';
-import { nodeReadings } from './gateway/readings.ts';
 import { createReload, createReloadOrders, type ReloadOrders } from './gateway/reload.ts';
 import { buildSnapshot } from './gateway/snapshot.ts';
 import { openDirectory, openSessionStore } from './gateway/stores.ts';
-import { Team } from './gateway/workers.ts';
+import type { Team } from './gateway/workers.ts';
 import { createProbeLogin, type TestedHost } from './login/probe-login.ts';
 import { openLog } from './observe/log-destination.ts';
 import type { Counts } from './observe/exposition.ts';
@@ -97,7 +96,10 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   await using logging = new AsyncDisposableStack();
   await using opened = new AsyncDisposableStack();
   const plainLog = givenLog ?? logging.use(await openLog(config.log)).log;
-  const team = config.workers > 1 && worker === undefined ? opened.use(new Team(configFile, plainLog)) : undefined;
+  const team =
+    config.workers > 1 && worker === undefined
+      ? opened.use(new (await import('./gateway/workers.ts')).Team(configFile, plainLog))
+      : undefined;
   const node = opened.use(
     await openNode({
       holder,
@@ -114,7 +116,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const replaced = (): void => team?.reload(reading.filesRead());
   const reload = opened.use(createReload({ readConfig: () => reading.read(), node, holder, replaced, log }));
   const availability = new Availability(node, team);
-  let operators = 0;
+  let operators: Awaited<ReturnType<typeof openForOperators>> | undefined;
   if (worker === undefined) {
     opened.use(startProbeLogins(holder, node));
     const reloads = opened.use(createReloadOrders({ node, reload, clock: systemClock, log }));
@@ -130,7 +132,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
       : await openTeam(team, { node, holder, filesRead: reading.filesRead() });
   availability.opened();
   if (worker === undefined) beginReports(node, config, availability, team);
-  const ports = { ...listeners.ports, operators };
+  const ports = { ...listeners.ports, operators: operators?.port ?? 0 };
   const workers = team === undefined ? {} : { workers: config.workers };
   const { version, commit } = node.build;
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
@@ -139,6 +141,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   for (const why of worker === undefined ? config.exposedSecrets : []) log.warn('secret-exposed', { why });
   if (worker === undefined) log.info('ready', { version, commit, ...ports, ...facts });
   else log.info('worker-ready', { ...ports, ...facts });
+  loadInTime(operators?.load ?? (() => node.metrics.load()), log);
 
   const [parts, lastPart] = [opened.move(), logging.move()];
   let closing: Promise<void> | undefined;
@@ -216,6 +219,14 @@ class Availability {
   }
 }
 
+/**
+ * Loads what operators ask for as soon as users are served, and does not wait for the first question: by then an upgrade
+ * may have replaced the files, and a process must not load files of another version.
+ */
+function loadInTime(load: () => Promise<void>, log: Log): void {
+  setImmediate(() => load().catch((err: unknown) => log.error('api-failed', { err })));
+}
+
 /** Tells the other nodes how this one stands, from now on. */
 function beginReports(node: GatewayNode, { workers }: Config, availability: Availability, team?: Team): void {
   const draining = (): boolean => availability.state() === 'drain';
@@ -247,22 +258,39 @@ interface OperatorsParts {
   readonly reload: { readonly isLastGood: boolean };
 }
 
-/** Opens the API and the listeners for operators. Resolves with the port of the first listener. */
+/**
+ * Opens the API and the listeners for operators. `port` is that of the first listener; `load` loads what a scrape and the
+ * API need before the first of them comes.
+ */
 async function openForOperators(
   { holder, node, availability, reloads, team, reload }: OperatorsParts,
   opened: AsyncDisposableStack,
-): Promise<number> {
+): Promise<{ readonly port: number; readonly load: () => Promise<void> }> {
   const settings = holder.config.operators;
   const [state, serving] = [() => availability.state(), () => team?.size ?? 1];
-  node.metrics.watch(
-    nodeReadings({ holder, node, redis: node.redis, state, serving, isReloadGood: () => reload.isLastGood }),
+  const isReloadGood = () => reload.isLastGood;
+  node.metrics.watch(async () =>
+    (await import('./gateway/readings.ts')).nodeReadings({
+      holder,
+      node,
+      redis: node.redis,
+      state,
+      serving,
+      isReloadGood,
+    }),
   );
-  const api = createGatewayApi({ node, holder, availability, reloads, log: node.parts.log });
+  let loading: Promise<Api> | undefined;
+  const { log } = node.parts;
+  const loadApi = (): Promise<Api> =>
+    (loading ??= import('./gateway/api.ts').then(({ createGatewayApi }) =>
+      createGatewayApi({ node, holder, availability, reloads, log }),
+    ));
+  const api: Api = async (request, response, way) => (await loadApi())(request, response, way);
   if (settings.socket !== undefined) {
     const access = { mode: settings.socketMode, ...defined({ group: settings.socketGroup }) };
     opened.use(await openApiSocket(settings.socket, access, api));
   }
-  return openOperators(
+  const port = await openOperators(
     settings,
     {
       readiness: () => availability.readiness(),
@@ -274,6 +302,10 @@ async function openForOperators(
     },
     opened,
   );
+  const load = async (): Promise<void> => {
+    await Promise.all([node.metrics.load(), loadApi()]);
+  };
+  return { port, load };
 }
 
 /** Signs in on each host with the test account of its backend, as often as that says. */

@@ -26,7 +26,10 @@ export function metricPage(): string {
   const metrics = rows
     .toSorted(([a], [b]) => a.localeCompare(b, 'en'))
     .map(([name, { type, help, unit, labels = {}, moves }]) => {
-      const values = Object.entries(labels).map(([label, which]) => `\`${label}\`: ${which}`);
+      const values = Object.entries(labels).map(
+        ([label, which]) =>
+          `\`${label}\`: ${typeof which === 'string' ? which : which.map((value) => `\`${value}\``).join(', ')}`,
+      );
       return tableRow([`\`${name}\``, type, values.join('; '), unit, help, moves]);
     });
   const ofProcess = Object.entries(processMetrics).map(([name, help]) => tableRow([`\`${name}\``, help]));

@@ -25,14 +25,16 @@ export interface OperatorsDeps {
  */
 export function createOperatorsListener(deps: OperatorsDeps): Server {
   const server = createServer({ requireHostHeader: false, maxHeaderSize: 16 * 1024 }, (request, response) => {
-    answerOperators(request, response, deps).catch(() => {
-      if (!response.headersSent) response.writeHead(500);
-      response.end();
-    });
+    answerOperators(request, response, deps).catch(() => fail(response));
   });
   server.requestTimeout = 10_000;
   server.headersTimeout = 10_000;
   return server;
+}
+
+function fail(response: ServerResponse): void {
+  if (!response.headersSent) response.writeHead(500);
+  response.end();
 }
 
 async function answerOperators(request: IncomingMessage, response: ServerResponse, deps: OperatorsDeps): Promise<void> {
@@ -129,7 +131,9 @@ export interface SocketAccess {
  * made.
  */
 export async function openApiSocket(file: string, access: SocketAccess, api: Api): Promise<AsyncDisposable> {
-  const server = createServer((request, response) => void api(request, response, 'socket'));
+  const server = createServer((request, response) => {
+    api(request, response, 'socket').catch(() => fail(response));
+  });
   let isTaken = false;
   try {
     makeFolder(dirname(file));

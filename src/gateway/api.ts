@@ -17,16 +17,8 @@ interface GatewayApiOptions {
   readonly log: Log;
 }
 
-/** The operators' API over the parts of a running gateway. Its routes are built by the first request. */
-export function createGatewayApi(options: GatewayApiOptions): Api {
-  let api: Api | undefined;
-  return (request, response, way) => {
-    api ??= buildApi(options);
-    return api(request, response, way);
-  };
-}
-
-function buildApi({ node, holder, availability, reloads, log }: GatewayApiOptions): Api {
+/** The operators' API over the parts of a running gateway. */
+export function createGatewayApi({ node, holder, availability, reloads, log }: GatewayApiOptions): Api {
   const { cluster, sessions } = node;
   return createApi({
     tokens: () => holder.config.operators,
@@ -67,7 +59,7 @@ function buildApi({ node, holder, availability, reloads, log }: GatewayApiOption
         return (await node.support?.console.parts.roleOf(user, AbortSignal.timeout(lookupMs))) !== undefined;
       },
       console: () => holder.config.support?.console.origin,
-      factors: cluster.factors,
+      factors: cluster.factors(),
     },
     node: {
       name: cluster.nodeName,

@@ -14,15 +14,15 @@ import type { Config } from '../config/config.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { canonicalUser, isCanonicalUser, nameForServer } from '../core/names.ts';
-import type { StateEntry } from '../core/state-store.ts';
+import type { ReplicatedTable, StateEntry } from '../core/state-store.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/silent-login.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import { createVault, parseEnrolment } from '../support/enrolment.ts';
-import { createSecondFactors } from '../support/second-factor.ts';
+import { createVault, type Enrolment, parseEnrolment } from '../support/enrolment.ts';
+import { createSecondFactors, type SecondFactors } from '../support/second-factor.ts';
 import { lookUpHome } from './explain.ts';
 import type { ConfigHolder, ClusterState, ConfigSnapshot } from './parts.ts';
 import { openAudit, openStateStore } from './stores.ts';
@@ -92,19 +92,15 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
     leave: options.leave,
   });
   const sessionsOfUser: NodeSessions['sessionsOfUser'] = (user) => sessions.sessionsOfUser(user);
+  let madeFactors: SecondFactors | undefined;
+  const factors = (): SecondFactors => (madeFactors ??= factorsOf(options, enrolments));
   const owned = opened.move();
   return {
     audit,
     state,
     reloads,
     support,
-    factors: createSecondFactors({
-      enrolments,
-      vault: createVault(() => keys.current(), randomBytes),
-      clock: systemClock,
-      randomBytes,
-      log,
-    }),
+    factors,
     health,
     placement,
     relocate,
@@ -123,6 +119,11 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
 }
 
 /** Dependencies that the parts of the cluster state share. */
+function factorsOf({ keys, log }: ClusterStateOptions, enrolments: ReplicatedTable<Enrolment>): SecondFactors {
+  const vault = createVault(() => keys.current(), randomBytes);
+  return createSecondFactors({ enrolments, vault, clock: systemClock, randomBytes, log });
+}
+
 interface ClusterParts extends Pick<ClusterState, 'state' | 'audit' | 'health' | 'placement'> {
   readonly holder: ConfigHolder;
   readonly node: string;

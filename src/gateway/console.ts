@@ -98,7 +98,7 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
         return (await roleOf(user, signal)) === undefined ? undefined : user;
       },
       sessions: staffSessions,
-      factors: cluster.factors,
+      factors: cluster.factors(),
       users: createUsers(options, signIns),
       backends,
       sessionControl: consoleSessionsOf(options),

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Health } from '../backends/health.ts';
 import type { StoreStanding } from '../admin/api-status.ts';
+import type { Config } from '../config/config.ts';
 import { readBuild } from '../core/build.ts';
 import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
@@ -18,7 +19,7 @@ import { createPenalty, type Penalty } from '../login/penalty.ts';
 import { createSilentLogin } from '../login/silent-login.ts';
 import { createVerifiedPasswords } from '../login/verified-passwords.ts';
 import { withAlarms } from '../observe/log.ts';
-import { Metrics } from '../observe/metrics.ts';
+import { type BackendLabels, Metrics } from '../observe/metrics.ts';
 import { Traffic } from '../observe/traffic.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../passdb/imap.ts';
@@ -32,7 +33,6 @@ import { openServerKeys } from '../sessions/server-keys.ts';
 import { openClusterState } from './cluster-state.ts';
 import { createNodeReports } from './node-reports.ts';
 import type { ClusterState, ConfigHolder, GatewayNode, NodeSupport, SharedParts } from './parts.ts';
-import { labelsOf, processReadings } from './readings.ts';
 import { openStatistics } from './statistics.ts';
 import { openSessionStore, probeStores, scriptsOn, type SessionParts, sessionsOf } from './stores.ts';
 
@@ -94,7 +94,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
             storeStanding: () => askStore(basis),
           }),
         );
-  metrics.watch(processReadings({ ...basis, cluster }));
+  metrics.watch(async () => (await import('./readings.ts')).processReadings({ ...basis, cluster }));
   opened.defer(holder.onReplace(({ config }) => metrics.follow(labelsOf(config))));
   const silentLogin = createSilentLogin({ homeOf: (name) => holder.current.homeOf(name), clock: systemClock });
   const owned = opened.move();
@@ -199,6 +199,12 @@ async function askStore({ store, redis }: Pick<Basis, 'store' | 'redis'>): Promi
     if (!(error instanceof PosternError)) throw error;
     return { kind, answers: false, why: error.message };
   }
+}
+
+/** The backends of a configuration, as the metrics name them. */
+function* labelsOf({ backends }: Config): Iterable<BackendLabels> {
+  for (const { name, driver, hosts } of backends.values())
+    yield { name, webmail: driver, hosts: hosts.map((host) => host.name) };
 }
 
 /** Loads OpenTelemetry only if a collector is configured. */

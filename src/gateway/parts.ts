@@ -230,8 +230,8 @@ export interface ClusterState extends AsyncDisposable {
   readonly reloads: ReplicatedTable<ReloadOrder>;
   /** Undefined if the configuration has no support. */
   readonly support: SupportTables | undefined;
-  /** The second factors of the staff, which operators see also without support. */
-  readonly factors: SecondFactors;
+  /** The second factors of the staff, which operators see also without support. The first call makes them. */
+  readonly factors: () => SecondFactors;
   readonly health: Health;
   readonly placement: Placement;
   readonly relocate: Relocate;

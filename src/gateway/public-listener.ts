@@ -159,7 +159,7 @@ export async function openPublicListeners(
   const { listen: address, support } = holder.config;
   const users = createPublicListener({ ...options, serves: 'public' });
   const staff = support?.listen === undefined ? undefined : createPublicListener({ ...options, serves: 'console' });
-  node.metrics.watch({ postern_upgrades_open: () => upgradeSeries(holder.config, users.upgrades) });
+  node.metrics.watch(() => ({ postern_upgrades_open: () => upgradeSeries(holder.config, users.upgrades) }));
   opened.defer(node.cluster.state.watch(() => users.upgrades.endMisplaced()));
   await listen(users.listener.server, address);
   if (staff !== undefined && support?.listen !== undefined) await listen(staff.listener.server, support.listen);

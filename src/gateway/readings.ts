@@ -6,7 +6,6 @@ import type { HostState } from '../core/placement.ts';
 import { sumOfBackends } from '../core/node-report.ts';
 import { alarmCodes, services, states } from '../observe/metric-labels.ts';
 import type { Labels, Readings } from '../observe/exposition.ts';
-import type { BackendLabels } from '../observe/metrics.ts';
 import type { Connections } from '../proxy/connections.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
@@ -19,12 +18,6 @@ const penaltiesMost = 1_000;
 const penaltyNamesMost = 3 * penaltiesMost;
 
 type Series = readonly [Labels, number];
-
-/** The backends of a configuration, as the metrics name them. */
-export function* labelsOf({ backends }: Pick<Config, 'backends'>): Iterable<BackendLabels> {
-  for (const { name, driver, hosts } of backends.values())
-    yield { name, webmail: driver, hosts: hosts.map((host) => host.name) };
-}
 
 interface ProcessParts {
   readonly holder: ConfigHolder;

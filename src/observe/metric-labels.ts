@@ -6,8 +6,8 @@ export interface MetricRow {
   /** What it tells, in one line: the HELP of a scrape, too. */
   readonly help: string;
   readonly unit: string;
-  /** Each label with its values. */
-  readonly labels?: Readonly<Record<string, string>>;
+  /** Each label with its values: a list, or what they are. */
+  readonly labels?: Readonly<Record<string, string | readonly string[]>>;
   /** When it moves: at which event, or how it is read. */
   readonly moves: string;
   /** How the values of several workers become one; their sum if left out. */
@@ -61,6 +61,3 @@ export const processMetrics = {
   nodejs_heap_size_total_bytes: 'Heap, of all processes of this node.',
   nodejs_gc_duration_seconds: 'Garbage collections, by kind: `major`, `minor`, `incremental`, `weakcb`.',
 } as const;
-
-/** A list of values, for the page. */
-export const anyOf = (values: readonly string[]): string => values.map((value) => `\`${value}\``).join(', ');

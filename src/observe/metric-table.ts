@@ -1,6 +1,5 @@
 import {
   clientCheckResults,
-  anyOf,
   loginPhases,
   loginResults,
   type MetricRow,
@@ -20,7 +19,7 @@ const flag = { type: 'gauge', unit: '1 or 0' } as const;
 const aTime = { type: 'gauge', unit: 'Unix time' } as const;
 const aSpan = { type: 'gauge', unit: 'seconds' } as const;
 const always = { type: 'gauge', unit: '1' } as const;
-const phases = anyOf(['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped']);
+const phases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'];
 const spans = { type: 'histogram', unit: 'seconds' } as const;
 const signIns = { type: 'counter', unit: 'sign-ins' } as const;
 const requests = { type: 'counter', unit: 'requests' } as const;
@@ -61,14 +60,14 @@ export const metricTable = {
   postern_node_state: {
     ...flag,
     help: '1 for what load balancers are told of this node: up, drain (it takes nothing new), or down.',
-    labels: { state: anyOf(['up', 'drain', 'down']) },
+    labels: { state: ['up', 'drain', 'down'] },
     moves: '`ready`, `draining`, `postern node drain` and `ready`',
   },
   postern_workers: {
     type: 'gauge',
     help: 'Processes that serve users: as many as configured, and as many as are ready.',
     unit: 'processes',
-    labels: { state: anyOf(['configured', 'serving']) },
+    labels: { state: ['configured', 'serving'] },
     moves: '`worker-ready`, `worker-exited`',
   },
   postern_clock_offset_seconds: {
@@ -79,7 +78,7 @@ export const metricTable = {
   postern_backend_state: {
     ...flag,
     help: '1 for the state of a backend, by operators and checks; a pool is as well off as its best host.',
-    labels: { backend, state: anyOf(states) },
+    labels: { backend, state: states },
     moves: '`host-down`, `host-up`, `failover`, `postern backend`',
   },
   postern_backend_until_timestamp_seconds: {
@@ -98,7 +97,7 @@ export const metricTable = {
   postern_host_up: {
     ...flag,
     help: '1 while the checks and real requests find a service of a host up, else 0. Operators do not change it.',
-    labels: { backend, host: ofHost, service: anyOf(services) },
+    labels: { backend, host: ofHost, service: services },
     moves: '`host-down`, `host-up`',
   },
   postern_active_host: {
@@ -110,7 +109,7 @@ export const metricTable = {
   postern_checks_total: {
     ...checks,
     help: 'Checks of hosts, by result.',
-    labels: { backend, service: anyOf(services), result: anyOf(['ok', 'failed']) },
+    labels: { backend, service: services, result: ['ok', 'failed'] },
     moves: 'each check',
   },
   postern_failovers_total: {
@@ -131,7 +130,7 @@ export const metricTable = {
     type: 'gauge',
     help: 'Requests in flight to a host, each on a connection (busy), and requests that wait for one (waiting).',
     unit: 'requests',
-    labels: { backend, host: ofHost, state: anyOf(['busy', 'waiting']) },
+    labels: { backend, host: ofHost, state: ['busy', 'waiting'] },
     moves: atScrape,
   },
   postern_backend_refusals_total: {
@@ -150,7 +149,7 @@ export const metricTable = {
   postern_requests_total: {
     ...requests,
     help: 'Proxied requests by the class of their status; aborted: the client left before there was one.',
-    labels: { backend, class: anyOf(requestClasses) },
+    labels: { backend, class: requestClasses },
     moves: 'each proxied request, at its end',
   },
   postern_upgrades_open: {
@@ -164,7 +163,7 @@ export const metricTable = {
     ...signIns,
     help: 'Sign-ins by result, backend and webmail driver; the last two are empty if the user’s backend is unknown.',
     labels: {
-      result: `${anyOf(loginResults)}. \`refused\` holds \`expired\`, \`contact-admin\` and \`insecure\`; \`authenticated\`, \`malformed\` and \`failed\` have no backend`,
+      result: `\`${loginResults.join('`, `')}\`. \`refused\` holds \`expired\`, \`contact-admin\` and \`insecure\`; \`authenticated\`, \`malformed\` and \`failed\` have no backend`,
       backend,
       webmail: 'name of a webmail driver',
     },
@@ -173,7 +172,7 @@ export const metricTable = {
   postern_login_phase_seconds: {
     ...spans,
     help: 'Duration of each phase of a sign-in.',
-    labels: { phase: anyOf(loginPhases) },
+    labels: { phase: loginPhases },
     moves: perLogin,
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
   },
@@ -181,7 +180,7 @@ export const metricTable = {
     type: 'counter',
     help: 'Time that sign-ins spent at the mail server and at the webmail of a backend.',
     unit: 'seconds',
-    labels: { backend, phase: anyOf(['imap', 'webmail']) },
+    labels: { backend, phase: ['imap', 'webmail'] },
     moves: perLogin,
   },
   postern_logins_in_progress: {
@@ -191,20 +190,20 @@ export const metricTable = {
   postern_client_checks_total: {
     ...checks,
     help: 'Passwords of DAV, ActiveSync and other Basic clients that were checked; remembered ones are not.',
-    labels: { result: anyOf(clientCheckResults), backend: `${backend}, empty if the user’s is unknown` },
+    labels: { result: clientCheckResults, backend: `${backend}, empty if the user’s is unknown` },
     moves: 'each `basic-login` line of the log, unless the password was right and the backend is closed',
   },
   postern_silent_sign_ins_total: {
     ...signIns,
     help: 'Silent sign-ins after lost webmail sessions.',
-    labels: { backend, result: anyOf(silentResults) },
+    labels: { backend, result: silentResults },
     moves: 'each silent sign-in',
   },
   postern_penalties: {
     type: 'gauge',
     help: 'Penalties in force in the whole cluster, by whom they delay; counted at most every 30 s, up to 1000, among the 3000 names with the latest wrong passwords.',
     unit: 'penalties',
-    labels: { kind: anyOf(['user-network', 'user', 'network']) },
+    labels: { kind: ['user-network', 'user', 'network'] },
     moves: 'each wrong password, and `postern penalty lift`',
   },
   postern_penalties_waiting: {
@@ -238,13 +237,13 @@ export const metricTable = {
   postern_directory_lookups_total: {
     ...lookups,
     help: 'Lookups in cached sources of the directory: hit, miss (the source was asked), or stale (it did not answer; an old answer was used).',
-    labels: { source: 'place and type of a source, as `1 ldap`', result: anyOf(['hit', 'miss', 'stale']) },
+    labels: { source: 'place and type of a source, as `1 ldap`', result: ['hit', 'miss', 'stale'] },
     moves: 'each lookup; from 0 again at `config-reloaded`',
   },
   postern_directory_service_total: {
     ...lookups,
     help: 'Lookups by other proxies and by Postfix that the directory service answered; `foreign`: no address of `directory_service.domains`.',
-    labels: { protocol: anyOf(routeProtocols), result: anyOf(routeResults) },
+    labels: { protocol: routeProtocols, result: routeResults },
     moves: 'each answer',
   },
   postern_moves: {
@@ -293,7 +292,7 @@ export const metricTable = {
   postern_store_seconds: {
     ...spans,
     help: 'Round trips to Redis for sessions.',
-    labels: { outcome: anyOf(['ok', 'failed']) },
+    labels: { outcome: ['ok', 'failed'] },
     moves: 'each command to Redis',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5],
   },
@@ -312,7 +311,7 @@ export const metricTable = {
   postern_redis_role: {
     ...flag,
     help: '1 for the role of the Redis of the sessions: master, replica, or unknown (it is away); absent with the embedded store.',
-    labels: { role: anyOf(['master', 'replica', 'unknown']) },
+    labels: { role: ['master', 'replica', 'unknown'] },
     moves: atScrape,
   },
   postern_invalidations_followed: {

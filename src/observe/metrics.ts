@@ -59,23 +59,30 @@ export class Metrics {
   readonly #counts = createCounts([this.#registry]);
   readonly #backends = new Map<string, BackendLabels>();
   readonly #backendOfHost = new Map<string, string>();
+  readonly #watched: (() => Readings | Promise<Readings>)[] = [];
+  #loading = Promise.resolve();
   #loginsInProgress = 0;
   #waiting = 0;
 
   constructor({ version, commit, node }: Build) {
     registerProcessMetrics(this.#registry);
-    this.watch({
+    this.watch(() => ({
       postern_build_info: () => [[{ version, commit, node }, 1]],
       postern_logins_in_progress: () => this.#loginsInProgress,
       postern_penalties_waiting: () => this.#waiting,
-    });
+    }));
   }
 
-  /** Adds metrics that are read at each scrape. */
-  watch(readings: Readings): void {
-    for (const [name, read] of Object.entries(readings)) {
-      if (isMetricName(name)) this.#registry.registerMetric(readMetric(name, read));
-    }
+  /** Adds metrics that are read at each scrape. They are loaded by `load`, or by the first scrape. */
+  watch(readings: () => Readings | Promise<Readings>): void {
+    this.#watched.push(readings);
+  }
+
+  /** Loads what is read at each scrape. Rejects if a file of it cannot be loaded. */
+  load(): Promise<void> {
+    const watched = this.#watched.splice(0);
+    if (watched.length > 0) this.#loading = this.#loading.then(() => this.#register(watched));
+    return this.#loading;
   }
 
   /** The backends of the configuration in force. Series of new ones begin at 0, those of removed ones end. */
@@ -96,23 +103,34 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  text(): Promise<string> {
+  async text(): Promise<string> {
+    await this.load();
     return textOf(this.#registry);
   }
 
   /** What this process counted, for the first process of its node. */
-  counts(): Promise<Counts> {
+  async counts(): Promise<Counts> {
+    await this.load();
     return countsIn(this.#registry);
   }
 
   /** The metrics of this process and the counts of its workers, as those of one. */
   async textWith(workers: readonly Counts[]): Promise<string> {
+    await this.load();
     const own = await this.#registry.getMetricsAsJSON();
     // A worker that has not reloaded yet may still show a backend that is gone, and one that has ended shows it for ever.
     const known = workers.map((counts) =>
       counts.map((metric) => ({ ...metric, values: metric.values.filter(({ labels }) => this.#isKnown(labels)) })),
     );
     return merge([own, ...known]).metrics();
+  }
+
+  async #register(watched: readonly (() => Readings | Promise<Readings>)[]): Promise<void> {
+    for (const readings of watched) {
+      for (const [name, read] of Object.entries(await readings())) {
+        if (isMetricName(name)) this.#registry.registerMetric(readMetric(name, read));
+      }
+    }
   }
 
   #isKnown({ backend = '', webmail = '' }: Partial<Record<string, string | number>>): boolean {

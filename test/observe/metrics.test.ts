@@ -91,14 +91,14 @@ describe('the metrics', () => {
 
   it('read values when they are asked for, and show the others if one cannot be read', async () => {
     let sessions = 7;
-    metrics.watch({
+    metrics.watch(() => ({
       postern_sessions_cached: () => sessions,
       postern_sessions_ends_pending: () => Promise.reject(new Error('away')),
       postern_store_up: () => undefined,
       *postern_directory_lookups_total() {
         yield [{ source: '1 ldap', result: 'hit' }, 9];
       },
-    });
+    }));
     await metrics.text();
     sessions = 8;
     const text = await metrics.text();
@@ -115,7 +115,10 @@ describe('the metrics', () => {
     for (const name of ['well', 'hung', 'ended'] as const) {
       workers[name].follow([a, b]);
       workers[name].requestFinished({ backend: 'a', status: 200 });
-      workers[name].watch({ postern_sessions_cached: () => 5, postern_store_up: () => (name === 'hung' ? 0 : 1) });
+      workers[name].watch(() => ({
+        postern_sessions_cached: () => 5,
+        postern_store_up: () => (name === 'hung' ? 0 : 1),
+      }));
       if (name !== 'well') counts.heard(name, await workers[name].counts());
     }
     await counts.end('ended');
