@@ -46,7 +46,7 @@ for (const secure of [false, true]) {
       await using opened = await logTo(t, rsyslog, secure);
       for (const [at, text] of texts.entries())
         opened.log.warn('webmail-request-failed', { user: text, path: text, code: text, reason: text, host: `h${at}` });
-      await eventually(() => rsyslog.log().length === texts.length);
+      await eventually(() => rsyslog.log().length === texts.length && opened.lines().length === texts.length);
       assert.deepEqual(rsyslog.log(), opened.lines());
       const users = rsyslog.log().map((line) => String(JSON.parse(line).user));
       // The log itself cuts a text behind 2000 characters: each of the four is 4 kB long.
