@@ -47,8 +47,19 @@ export function answerJudges(referenced: ReferencedFiles) {
       answer
         .split(/\s+/)
         .map((text) => (parseBackend(text) === undefined ? noBackend : backend(text)))
-        .find(Boolean),
+        .find(Boolean) ?? whyAlike(answer.split(/\s+/)),
   };
+}
+
+/** Says which two backends are one; undefined if all differ. */
+function whyAlike(texts: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  for (const { name, imap, webmail } of texts.flatMap((text) => parseBackend(text) ?? [])) {
+    if (seen.has(name.toLowerCase())) return `names ${name} twice: give each backend a name of its own`;
+    if (seen.has(`${imap} ${webmail}`)) return `has the servers of ${name} twice: name each server once`;
+    seen.add(name.toLowerCase()).add(`${imap} ${webmail}`);
+  }
+  return undefined;
 }
 
 /** Reads a backend as it is written in an answer; undefined if it is none. */

@@ -96,6 +96,23 @@ describe('every verb', () => {
     );
   });
 
+  it('is completed by bash, with all its options', async () => {
+    const { out } = await run(['completion', 'bash']);
+    const offered = out.slice(out.indexOf('local -A options=('), out.indexOf('local -A values=('));
+    const lacking = [...verbs].flatMap(([verb, { options }]) => {
+      const words =
+        /^ +\[[^\]]+\]='(.*)'$/
+          .exec(offered.split('\n').find((line) => line.includes(`['postern ${verb}']`)) ?? '')?.[1]
+          ?.split(' ') ?? [];
+      return options
+        .flatMap(({ short, long }) => [short, long])
+        .filter((flag) => flag !== undefined && !words.includes(flag))
+        .map((flag) => `${verb} ${flag}`);
+    });
+    assert.deepEqual(lacking, []);
+    for (const verb of verbs.keys()) assert.ok(offered.includes(`['postern ${verb}']`), verb);
+  });
+
   it('has CSV and JSON beside its table, but for those whose answer is words', () => {
     const lacking = [...verbs].filter(([verb, command]) => {
       const choices = choicesOf(command);
