@@ -25,7 +25,7 @@ import { buildSnapshot } from './gateway/snapshot.ts';
 import { openDirectory, openSessionStore } from './gateway/stores.ts';
 import type { Team } from './gateway/workers.ts';
 import { createProbeLogin, type TestedHost } from './login/probe-login.ts';
-import { openLog } from './observe/log-destination.ts';
+import { openLog } from './observe/log.ts';
 import type { Counts } from './observe/exposition.ts';
 import type { Metrics } from './observe/metrics.ts';
 import type { TrafficSlice } from './observe/traffic.ts';

@@ -12,8 +12,6 @@ import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { codeOf, thisUser } from '../core/named-files.ts';
-import { createAddresses, resolveByTheSystem } from '../directory-service/addresses.ts';
-import { createDirectoryService } from '../directory-service/listener.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { ConfigHolder, NodeStatistics } from './parts.ts';
 
@@ -76,6 +74,10 @@ export async function openDirectoryService(
   opened: AsyncDisposableStack,
 ): Promise<void> {
   const { holder, metrics, statistics, log } = deps;
+  const [{ createAddresses, resolveByTheSystem }, { createDirectoryService }] = await Promise.all([
+    import('../directory-service/addresses.ts'),
+    import('../directory-service/listener.ts'),
+  ]);
   const service = createDirectoryService({
     async routeMail(typed, signal) {
       const route = await holder.current.routeMail(typed, signal);

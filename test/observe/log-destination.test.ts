@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import { createCertificate } from '../../demo/certificate.ts';
-import { openLog } from '../../src/observe/log-destination.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { syslogListener } from '../audit/syslog-listener.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { freePort, listening } from '../ports.fixture.ts';

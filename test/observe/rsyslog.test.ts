@@ -9,7 +9,7 @@ import { startBackends } from '../../demo/backends.ts';
 import { writeConfiguration } from '../../demo/configuration.ts';
 import { alice } from '../../demo/people.ts';
 import { createSyslogCopy } from '../../src/audit/syslog.ts';
-import { openLog } from '../../src/observe/log-destination.ts';
+import { openLog } from '../../src/observe/log.ts';
 import { auditIn, newFile } from '../audit/audit.fixture.ts';
 import { Browser, fieldsIn } from '../demo/browser.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
