@@ -25,7 +25,7 @@ function keepFocus(change) {
   const doing = table.contains(document.activeElement) ? doingOf(document.activeElement) : null;
   change();
   if (doing === null || table.contains(document.activeElement)) return;
-  for (const element of table.querySelectorAll('a, button')) if (doingOf(element) === doing) return element.focus();
+  [...table.querySelectorAll('a, button')].find((element) => doingOf(element) === doing)?.focus();
 }
 
 // Rows with buttons stay as they are under the pointer: another row's button must not come under a click.
