@@ -153,12 +153,23 @@ class StatisticsRequests {
   }
 
   async erase(request: ApiRequest): Promise<ApiAnswer> {
-    const user = this.#deps.userNamed(request.path['user']);
     const reason = reasonIn(request);
+    const user = await this.#behind(this.#deps.userNamed(request.path['user']));
     const erased = await this.#deps.statistics.erase(user);
     const facts = { erased, reason };
     await recordIfPossible(this.#deps.audit, { event: 'statistics-erased', ...askerOf(request), subject: user, facts });
     return ok({ user, erased, elsewhere });
+  }
+
+  /** The user behind an alias. One who is gone, or whom the directory cannot be asked about, is taken as named. */
+  async #behind(user: CanonicalUser): Promise<CanonicalUser> {
+    try {
+      const home = await this.#deps.lookUp(user);
+      return home.kind === 'found' ? home.user : user;
+    } catch (error) {
+      if (error instanceof PosternError) return user;
+      throw error;
+    }
   }
 
   #parsed(typed: string): CanonicalUser | undefined {
