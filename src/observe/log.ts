@@ -17,7 +17,7 @@ import { createSyslogSender, type SyslogServer } from '../core/syslog.ts';
 const secretFields = ['password', 'cookie', 'authorization', 'set-cookie', 'sealed', 'token', 'secret'];
 
 /** Takes the lines of a log, each with its line break. It must not block. */
-export interface LogDestination {
+interface LogDestination {
   write(line: string): void;
 }
 
@@ -56,7 +56,7 @@ export function createLog(options: LogOptions): Log {
 }
 
 /** Writes to a descriptor without blocking: what a full pipe does not take waits in memory. */
-export function openDescriptor(fd: number): LogDestination {
+function openDescriptor(fd: number): LogDestination {
   return pino.destination({ fd, sync: false });
 }
 
