@@ -38,6 +38,12 @@ export async function postfix(): Promise<Postfix> {
   };
 }
 
+/** The folder in which the packages of Postfix are unpacked. */
+export async function postfixRoot(): Promise<string> {
+  await unpackOnce();
+  return join(folder, 'root');
+}
+
 async function unpackOnce(): Promise<void> {
   if (await exists(folder)) return;
   const making = `${folder}.${process.pid}`;
