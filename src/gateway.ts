@@ -56,6 +56,8 @@ export interface Gateway {
   takeTraffic(): TrafficSlice;
   /** What its metrics have counted, for the first process of the node. */
   counts(): Promise<Counts>;
+  /** The last change of the shared state that it knows; undefined if it has not read it. */
+  stateVersion(): number | undefined;
   /** Takes over what the first process says of the node. */
   followNode(report: NodeReport): void;
   /** Takes the node out of load balancing, or back in. It serves in both cases. */
@@ -165,6 +167,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     inFlightPerHost: node.inFlightPerHost,
     takeTraffic: () => node.traffic.take(),
     counts: () => node.metrics.counts(),
+    stateVersion: () => node.cluster.state.version(),
     followNode: (report) => node.reports.follow(report),
     takeOut: (isOut) => availability.takeOut(isOut),
     reload: async () => (await reload.run()).active,
@@ -231,7 +234,16 @@ function loadInTime(load: () => Promise<void>, log: Log): void {
 function beginReports(node: GatewayNode, { workers }: Config, availability: Availability, team?: Team): void {
   const draining = (): boolean => availability.state() === 'drain';
   const degraded = () => availability.readiness().degraded;
-  node.reports.begin({ workers, draining, degraded }, (report) => team?.tellNode(report));
+  const stateVersion = (): number | undefined => {
+    const own = node.cluster.state.version();
+    const ofWorkers = team === undefined ? own : team.stateVersion();
+    return own === undefined || ofWorkers === undefined ? undefined : Math.min(own, ofWorkers);
+  };
+  node.reports.begin({ workers, draining, degraded, stateVersion }, (report) => team?.tellNode(report));
+  // Whoever locks a user waits for this.
+  const tell = (): void => void node.reports.publish();
+  if (team === undefined) node.locks.onChange(tell);
+  else team.onStateVersion(tell);
 }
 
 /** The metrics of the first process and of its workers, as those of one. */

@@ -31,6 +31,8 @@ export interface ApiRoute {
   readonly path: string;
   /** Whether it only reads, although its method is not GET. */
   readonly onlyReads?: true;
+  /** Whether a token of the role `lock` may use it. */
+  readonly ofLocks?: true;
   readonly handle: (request: ApiRequest) => Promise<ApiAnswer>;
 }
 

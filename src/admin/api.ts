@@ -7,6 +7,7 @@ import { type ApiToken, apiTokenHash, isSameTokenHash, type Secret } from '../co
 import { type ApiAuditDeps, auditRoutes } from './api-audit.ts';
 import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
+import { type ApiLocksDeps, lockRoutes } from './api-locks.ts';
 import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
 import { type ApiDirectoryDeps, type ApiNodeDeps, directoryRoutes, nodeRoutes } from './api-node.ts';
 import { type ApiPenaltiesDeps, penaltyRoutes } from './api-penalties.ts';
@@ -21,6 +22,7 @@ type ApiParts = ApiAuditDeps &
   ApiNodeDeps &
   ApiPenaltiesDeps &
   ApiSessionsDeps &
+  ApiLocksDeps &
   ApiMovesDeps &
   ApiStaffDeps &
   ApiStatisticsDeps &
@@ -42,7 +44,7 @@ export type Api = (request: IncomingMessage, response: ServerResponse, way: 'tcp
 interface ApiClient {
   /** As the audit names it. */
   readonly by: string;
-  readonly mayChange: boolean;
+  readonly role: ApiToken['role'];
 }
 
 const prefix = '/api/v1';
@@ -53,6 +55,7 @@ export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
   return [
     ...backendRoutes(deps),
     ...sessionRoutes(deps),
+    ...lockRoutes(deps),
     ...penaltyRoutes(deps),
     ...directoryRoutes(deps),
     ...moveRoutes(deps),
@@ -72,7 +75,8 @@ export function createApi(deps: ApiDeps): Api {
   async function answer(request: IncomingMessage, way: 'tcp' | 'socket'): Promise<ApiAnswer> {
     // A client that leaves while its body is read has no address any more.
     const address = request.socket.remoteAddress;
-    const client = way === 'tcp' ? authenticate(request) : { by: `${operatorIn(request)} (socket)`, mayChange: true };
+    const client =
+      way === 'tcp' ? authenticate(request) : { by: `${operatorIn(request)} (socket)`, role: 'operator' as const };
     const url = new URL(request.url ?? '/', 'http://operators.invalid');
     const matches = routes.flatMap((route) => {
       const path = matchPath(route.path, url.pathname);
@@ -81,10 +85,8 @@ export function createApi(deps: ApiDeps): Api {
     if (matches.length === 0) throw new ApiRefusal(404, 'there is no such resource: see docs/openapi.yaml');
     const match = matches.find(({ route }) => route.method === request.method);
     if (match === undefined) throw new ApiRefusal(405, `this resource has no ${request.method ?? 'such method'}`);
-    const onlyReads = match.route.method === 'GET' || match.route.onlyReads === true;
-    if (!onlyReads && !client.mayChange) {
-      throw new ApiRefusal(403, `${client.by} may only read: this needs a token with the role operator`);
-    }
+    const why = whyForbidden(match.route, client);
+    if (why !== undefined) throw new ApiRefusal(403, why);
     const body = request.method === 'GET' ? {} : await readJsonBody(request);
     await readNews();
     return match.route.handle({
@@ -110,7 +112,7 @@ export function createApi(deps: ApiDeps): Api {
     if (known === undefined) {
       if (!isShared) throw new ApiRefusal(401, 'send a token that the gateway knows: Authorization: Bearer …');
       // Several people may use it: the name is what the client says.
-      return { by: `${operatorIn(request)} (operators.token)`, mayChange: true };
+      return { by: `${operatorIn(request)} (operators.token)`, role: 'operator' };
     }
     const { name, role, expiresMs } = known;
     if (expiresMs !== undefined && expiresMs <= deps.clock.nowMs()) {
@@ -118,7 +120,7 @@ export function createApi(deps: ApiDeps): Api {
       warn('api-token-expired', name, { actor: name, until: expired });
       throw new ApiRefusal(401, `the token ${name} expired at ${expired}: make another with postern token create`);
     }
-    return { by: `${name} (token)`, mayChange: role === 'operator' };
+    return { by: `${name} (token)`, role };
   }
 
   /** The previous command may have gone to another node. Without the store, the node answers from what it knows. */
@@ -144,6 +146,14 @@ export function createApi(deps: ApiDeps): Api {
       }
     }
   };
+}
+
+/** Why the role of a client does not cover an operation; undefined if it does. */
+function whyForbidden({ method, onlyReads, ofLocks }: ApiRoute, { by, role }: ApiClient): string | undefined {
+  const needs = 'this needs a token with the role operator';
+  if (role === 'lock') return ofLocks === true ? undefined : `${by} may only lock, unlock and list locks: ${needs}`;
+  const mayUse = role === 'operator' || method === 'GET' || onlyReads === true;
+  return mayUse ? undefined : `${by} may only read: ${needs}`;
 }
 
 /** Returns the decoded parameters of a path, each one segment; undefined if the path does not match the route. */

@@ -1,7 +1,15 @@
-import { type DirectorySource, type HomeLookup, type UserHome, TryAgainLater } from '../core/directory.ts';
+import {
+  type DirectorySource,
+  type HomeLookup,
+  type LockRefusal,
+  type UserHome,
+  TryAgainLater,
+} from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import { type BackendName, canonicalUser, type LoginName } from '../core/names.ts';
-import type { Override } from './state-values.ts';
+import { defined } from '../core/objects.ts';
+import type { Locks } from './locks.ts';
+import type { Lock, Override } from './state-values.ts';
 
 /** Dependencies of the directory of overrides. */
 export interface OverrideDirectoryDeps {
@@ -60,4 +68,46 @@ export function withOverrides(
       return { kind: 'found', user: found.user, backend, ...role };
     },
   };
+}
+
+/** Dependencies of the directory of locks. */
+export interface LockDirectoryDeps {
+  readonly locks: Pick<Locks, 'count' | 'ofUser'>;
+  /** Whether the locks were ever read. */
+  readonly isKnown: () => boolean;
+}
+
+/**
+ * Makes a directory that refuses users who are locked: under the name that was typed, or under the one that it stands
+ * for. The password can still be checked, so that only its owner hears of the lock. Rejects with ERR_STORE_UNAVAILABLE
+ * while the locks are not known.
+ */
+export function withLocks(
+  directory: Pick<DirectorySource, 'lookup'>,
+  { locks, isKnown }: LockDirectoryDeps,
+): Pick<DirectorySource, 'lookup'> {
+  return {
+    async lookup(name, signal) {
+      if (!isKnown()) throw locksUnknown();
+      const found = await directory.lookup(name, signal);
+      if (locks.count === 0 || found.kind === 'unknown-user' || found.kind === 'refused') return found;
+      const standing = locks.ofUser(found.user) ?? locks.ofUser(name);
+      if (standing === undefined) return found;
+      const refusal = refusalBy(standing);
+      if (found.kind === 'referred') return { ...found, refusal };
+      const { user, backend } = found;
+      return { ...refusal, at: { user, backend } };
+    },
+  };
+}
+
+function locksUnknown(): PosternError {
+  const message = 'the state store has not answered since the start, so this node does not know who is locked';
+  return new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true });
+}
+
+/** The refusal of those whom a lock covers. */
+export function refusalBy({ texts, untilMs }: Lock): LockRefusal {
+  const reason = texts['en'] ?? Object.values(texts)[0] ?? 'This account is locked. Ask your administrator.';
+  return { kind: 'refused', reason, lock: { texts, ...defined({ untilMs }) } };
 }

@@ -4,10 +4,12 @@ import type { ReplicatedTable, ParseValue, StateEntry, StateStore, StateTable } 
 import {
   type ActiveHost,
   type FoundHome,
+  type Lock,
   type Move,
   type Override,
   parseActiveHost,
   parseFoundHome,
+  parseLock,
   parseMove,
   parseOverride,
   parseSetState,
@@ -20,6 +22,8 @@ export interface StateReplica extends AsyncDisposable {
   readonly states: ReplicatedTable<SetState>;
   readonly active: ReplicatedTable<ActiveHost>;
   readonly overrides: ReplicatedTable<Override>;
+  /** Locks, keyed `user:NAME`, `domain:NAME` or `network:CIDR`. */
+  readonly locks: ReplicatedTable<Lock>;
   /** New homes of users whose directory answer changed while they had sessions. */
   readonly homes: ReplicatedTable<FoundHome>;
   readonly moves: ReplicatedTable<Move>;
@@ -29,6 +33,8 @@ export interface StateReplica extends AsyncDisposable {
   open(): Promise<void>;
   /** Whether the store answered the last poll. */
   isFollowed(): boolean;
+  /** The version of the last change that was read; undefined before the store has answered for the first time. */
+  version(): number | undefined;
   /** Reads changes now. Rejects if the store cannot be asked. */
   refresh(): Promise<void>;
   /** Calls `listener` after each change of any table, until the returned function is called. */
@@ -57,9 +63,11 @@ class StoreReplica implements StateReplica {
   readonly states: ReplicatedTable<SetState>;
   readonly active: ReplicatedTable<ActiveHost>;
   readonly overrides: ReplicatedTable<Override>;
+  readonly locks: ReplicatedTable<Lock>;
   readonly homes: ReplicatedTable<FoundHome>;
   readonly moves: ReplicatedTable<Move>;
   #cursor = 0;
+  #hasRead = false;
   #away = false;
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
@@ -70,6 +78,7 @@ class StoreReplica implements StateReplica {
     this.states = this.table('states', parseSetState);
     this.active = this.table('active', parseActiveHost);
     this.overrides = this.table('overrides', parseOverride);
+    this.locks = this.table('locks', parseLock);
     this.homes = this.table('homes', parseFoundHome);
     this.moves = this.table('moves', parseMove);
   }
@@ -102,6 +111,10 @@ class StoreReplica implements StateReplica {
     return !this.#away;
   }
 
+  version(): number | undefined {
+    return this.#hasRead ? this.#cursor : undefined;
+  }
+
   watch(listener: (changed: readonly StateEntry[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -122,6 +135,7 @@ class StoreReplica implements StateReplica {
       for (const table of this.#tables) table.forget();
     }
     this.#cursor = changes.cursor;
+    this.#hasRead = true;
     for (const entry of changes.entries) for (const table of this.#tables) table.adopt(entry);
     if (changes.reset || changes.entries.length > 0) for (const listener of this.#listeners) listener(changes.entries);
   }
@@ -201,10 +215,10 @@ class Table<T> implements ReplicatedTable<T> {
     await this.#put(key, undefined);
   }
 
-  async take(key: string): Promise<T | undefined> {
+  async take(key: string, only: (value: T) => boolean = () => true): Promise<T | undefined> {
     await this.#refresh();
     const [before, version] = [this.#values.get(key), this.#versions.get(key)];
-    if (before === undefined || version === undefined) return undefined;
+    if (before === undefined || version === undefined || !only(before)) return undefined;
     return (await this.#put(key, undefined, version)) === 'written' ? before : undefined;
   }
 

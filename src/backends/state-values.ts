@@ -39,6 +39,18 @@ export interface Override {
   readonly sinceMs: number;
 }
 
+/** A lock of a user, a domain or a network: every way in refuses whom it covers until it is lifted. */
+export interface Lock {
+  /** For operators. Those who are refused read `texts`. */
+  readonly reason: string;
+  readonly by: string;
+  readonly sinceMs: number;
+  /** When it lifts itself; undefined if somebody has to lift it. */
+  readonly untilMs?: number;
+  /** What those who are refused read, by language tag; the page has a text of its own without. */
+  readonly texts: Readonly<Record<string, string>>;
+}
+
 /** A new home of a user who had sessions elsewhere when the directory changed. */
 export interface FoundHome {
   readonly backend: string;
@@ -87,6 +99,9 @@ export const parseActiveHost: ParseValue<ActiveHost> = (text) => parseAs(text, i
 /** Reads a stored override; undefined if the text has another form. */
 export const parseOverride: ParseValue<Override> = (text) => parseAs(text, isOverride);
 
+/** Reads a stored lock; undefined if the text has another form. */
+export const parseLock: ParseValue<Lock> = (text) => parseAs(text, isLock);
+
 /** Reads a stored home from the directory; undefined if the text has another form. */
 export const parseFoundHome: ParseValue<FoundHome> = (text) => parseAs(text, isFoundHome);
 
@@ -130,10 +145,21 @@ function isTime(value: unknown): value is number {
 
 function isSetState(value: unknown): value is SetState {
   if (!isObject(value) || !hasTexts(value, 'reason', 'by')) return false;
-  const { state, percent, sinceMs, untilMs, texts } = value;
+  const { state, percent } = value;
   return (
     operatorStates.some((known) => known === state) &&
     (percent === undefined || typeof percent === 'number') &&
+    hasTimesAndWords(value)
+  );
+}
+
+function isLock(value: unknown): value is Lock {
+  return isObject(value) && hasTexts(value, 'reason', 'by') && hasTimesAndWords(value);
+}
+
+/** Whether `sinceMs`, perhaps `untilMs`, and `texts` by language are as they should be. */
+function hasTimesAndWords({ sinceMs, untilMs, texts }: Readonly<Record<string, unknown>>): boolean {
+  return (
     isTime(sinceMs) &&
     (untilMs === undefined || isTime(untilMs)) &&
     isObject(texts) &&

@@ -10,6 +10,8 @@ import {
   listFormatOption,
   reasonOption,
   reasonWhereNeeded,
+  textsByLanguage,
+  textsOption,
   withExamples,
 } from './options.ts';
 import { listText, stateCell } from './output.ts';
@@ -51,15 +53,11 @@ export function addBackend(program: Command, environment: CommandEnvironment, en
     .addOption(reasonOption())
     .addOption(new Option('--percent <number>', 'for DRAIN: only this share of users goes elsewhere').argParser(Number))
     .option('--until <time>', 'expected end, such as 2030-01-31T06:00:00Z, for users to read: it ends nothing')
-    .addOption(
-      new Option('--text <language=words>', 'what affected users read; give it once per language')
-        .default([])
-        .argParser((text: string, before: readonly string[]) => [...before, text]),
-    )
+    .addOption(textsOption('what affected users read; give it once per language'))
     .addOption(configOption())
     .action(async (name: string, state: string, options: SetOptions) => {
       const ask = await openApi(options.config, environment);
-      const texts = Object.fromEntries(options.text.map((text) => splitOnce(text, '=')));
+      const texts = textsByLanguage(options.text);
       const body = {
         state: state.toUpperCase(),
         reason: options.reason,
@@ -97,11 +95,6 @@ export function addBackend(program: Command, environment: CommandEnvironment, en
     ['postern backend set --host farm/2 DRAIN --reason kernel', 'no new sessions on this host'],
     ['postern backend activate a a/2 --reason "primary fails"', 'fail over, or back, by hand'],
   ]);
-}
-
-function splitOnce(text: string, separator: string): readonly [string, string] {
-  const at = text.indexOf(separator);
-  return at === -1 ? ['en', text] : [text.slice(0, at), text.slice(at + 1)];
 }
 
 function backendList(body: Readonly<Record<string, unknown>>) {

@@ -2,13 +2,21 @@ import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { isoTime, momentNamed, systemClock } from '../core/clock.ts';
+import { isoTime, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import { silentLog } from '../core/log.ts';
 import { apiRoles, apiTokenHash, makeApiToken } from '../core/secrets.ts';
 import { addKey, makeKeysFile, promoteKey, readKeysFile, retireKey } from '../sessions/keys-file.ts';
 import type { CommandEnvironment } from './environment.ts';
-import { configOption, type ExitCode, exitCodes, type ListFormat, listFormatOption, withExamples } from './options.ts';
+import {
+  configOption,
+  type ExitCode,
+  exitCodes,
+  type ListFormat,
+  listFormatOption,
+  timeFrom,
+  withExamples,
+} from './options.ts';
 import { listText, timeCell } from './output.ts';
 
 /** `postern keys`: the server keys that sign cookies and seal credentials, and their rotation. */
@@ -171,7 +179,11 @@ export function addTokens(program: Command, environment: CommandEnvironment, end
     .command('create')
     .summary('make a token, and the lines of the configuration that let it in')
     .argument('<name>', 'the name of the client in the audit, such as monitoring')
-    .addOption(new Option('--role <role>', 'read: only GET').choices([...apiRoles]).default('read'))
+    .addOption(
+      new Option('--role <role>', 'read: only GET; lock: only locks; operator: everything')
+        .choices([...apiRoles])
+        .default('read'),
+    )
     .option('--expires <time>', 'refused after this time: 90d, or 2030-01-31T06:00:00Z')
     .action((name: string, { role, expires }: CreateTokenOptions) => {
       const expiresMs = expires === undefined ? undefined : timeFrom(expires, systemClock.nowMs());
@@ -223,11 +235,4 @@ export function addTokens(program: Command, environment: CommandEnvironment, end
     ['postern token create monitoring --expires 365d', 'for a program that only reads'],
     ['postern token create billing --role operator', 'for one that moves users and ends sessions'],
   ]);
-}
-
-/** The time that a text names, in milliseconds since the epoch: so many days or hours from now, or itself. */
-function timeFrom(text: string, nowMs: number): number {
-  const [, count, unit] = /^(\d{1,5})\s*([dh])$/.exec(text) ?? [];
-  if (count !== undefined) return nowMs + Number(count) * (unit === 'd' ? 24 : 1) * 60 * 60 * 1000;
-  return momentNamed(text);
 }

@@ -1,3 +1,4 @@
+import { momentNamed } from '../core/clock.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 /** Output formats of `--format`. */
@@ -42,6 +43,30 @@ export function reasonOption(): Option {
 /** `--reason WORDS` for commands that need it only in some of their forms. */
 export function reasonWhereNeeded(): Option {
   return new Option(reasonFlags, reasonText);
+}
+
+/** `--text LANGUAGE=WORDS`, once per language, for those whom a change concerns. */
+export function textsOption(what: string): Option {
+  return new Option('--text <language=words>', what)
+    .default([])
+    .argParser((text: string, before: readonly string[]) => [...before, text]);
+}
+
+/** The values of `--text` by language; one without a language is English. */
+export function textsByLanguage(given: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    given.map((text) => {
+      const at = text.indexOf('=');
+      return at === -1 ? ['en', text] : [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+}
+
+/** The time that a text names, in milliseconds since the epoch: so many days or hours from now, or itself. NaN if it names none. */
+export function timeFrom(text: string, nowMs: number): number {
+  const [, count, unit] = /^(\d{1,5})\s*([dh])$/.exec(text) ?? [];
+  if (count !== undefined) return nowMs + Number(count) * (unit === 'd' ? 24 : 1) * 60 * 60 * 1000;
+  return momentNamed(text);
 }
 
 /** Appends examples to a command's help, each with its purpose. */

@@ -14,6 +14,7 @@ import {
   withExamples,
 } from './options.ts';
 import { amount, type Cell, createProgress, listText, timeCell } from './output.ts';
+import { addLocks } from './user-lock.ts';
 
 interface MoveOptions {
   readonly config: string;
@@ -36,7 +37,7 @@ interface Order {
 /** `postern user move` and `postern move`: moving users to other backends, one or many, and what became of it. */
 export function addMoves(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const { print, complain } = environment;
-  const user = program.command('user').summary('move users to other backends');
+  const user = program.command('user').summary('move users to other backends, or lock them out');
   user
     .command('move')
     .summary('move one user, or all users in a file')
@@ -60,6 +61,7 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
       if (refused !== undefined) return end(refused);
       end(await moveAll(orders, options, ask, environment));
     });
+  addLocks(user, environment, end);
   withExamples(user, [
     ['postern user move alice --to b --reason "a is full"', 'move alice now; open sessions follow'],
     ['postern user move alice --to b --reason test --dry-run', 'show what would be done'],
@@ -68,6 +70,8 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
       'move many; to continue after an interrupt, run it again',
     ],
     ['postern user move --file moves.txt --undo --reason "roll back"', 'move them all back'],
+    ['postern user lock alice --reason "sends spam" --until 7d', 'nobody signs in as alice any more'],
+    ['postern user locks', 'who is locked'],
   ]);
 
   const move = program.command('move').summary('show or cancel moves');

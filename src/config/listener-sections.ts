@@ -206,7 +206,9 @@ function apiTokenSection() {
       examples: [apiTokenHash('an example')],
       parse: (hash) => (isApiTokenHash(hash) ? read(hash) : wrong(`is not a hash of a token: ${hashRemedy}`)),
     }).describe('SHA-256 of the token. The token itself, 256 random bits, stands nowhere.'),
-    role: oneOf(apiRoles).prefault('read').describe('`read`: only GET; `operator`: everything.'),
+    role: oneOf(apiRoles)
+      .prefault('read')
+      .describe('`read`: only GET; `lock`: only to lock, unlock and list locks; `operator`: everything.'),
     expires: time().optional().describe('The token is refused from this time on. Left out: never.'),
   }).transform(({ name, hash, role, expires }) => ({ name, hash, role, ...defined({ expiresMs: expires }) }));
 }

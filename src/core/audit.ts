@@ -32,6 +32,8 @@ export const auditEventNames = [
   'failover',
   'user-move',
   'session-end',
+  'user-lock',
+  'user-unlock',
   'penalty-lifted',
   'home-forgotten',
   'statistics-erased',

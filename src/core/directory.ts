@@ -6,7 +6,7 @@ import type { BackendName, CanonicalUser, LoginName } from './names.ts';
  * A source's answer about a user.
  *
  * `refused`: a known user who may not sign in. `reason` may be shown to that user once the password was right; `at` is
- * the home where the password can be checked, undefined if no source names it. `referred`: only an IMAP server knows
+ * the home where the password can be checked, undefined if no source names it; `lock` is set if a lock refuses the user. `referred`: only an IMAP server knows
  * the home, and says so only at a sign-in; whether the user exists is not known yet. `role` is the directory's name for
  * the role of a member of staff; the configuration says what it grants. `stays`: the user lives there because of open
  * sessions, and stays even where no new users are taken. A source that could not be asked rejects with a {@link
@@ -21,8 +21,23 @@ export type HomeLookup =
       readonly stays?: true;
     }
   | ReferredUser
-  | { readonly kind: 'refused'; readonly reason: string; readonly at?: UserHome }
+  | { readonly kind: 'refused'; readonly reason: string; readonly at?: UserHome; readonly lock?: LockNotice }
   | { readonly kind: 'unknown-user' };
+
+/** What those read whom a lock refuses. It tells them nothing of the operator's reason. */
+export interface LockNotice {
+  /** The operator's own words, by language tag; perhaps none. */
+  readonly texts: Readonly<Record<string, string>>;
+  /** When the lock lifts itself; undefined if nobody has said. */
+  readonly untilMs?: number;
+}
+
+/** A refusal by a lock. `reason`: its words where nobody's language is known. */
+export interface LockRefusal {
+  readonly kind: 'refused';
+  readonly reason: string;
+  readonly lock: LockNotice;
+}
 
 /** A user, and the backend where that user lives. */
 export interface UserHome {
@@ -51,6 +66,8 @@ export interface ReferredUser {
   readonly kind: 'referred';
   readonly user: CanonicalUser;
   readonly server: Referrer;
+  /** Set if a lock refuses the user, once the password was right. */
+  readonly refusal?: LockRefusal;
 }
 
 /** An IMAP server that refers users to their homes (RFC 2221). `name` is its name in logs. */

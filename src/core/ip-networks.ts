@@ -61,6 +61,56 @@ export function createNetworkMatch(networks: readonly string[]): (address: strin
   };
 }
 
+/** A network in its one spelling, such as `192.0.2.0/24`, and the length of its prefix. */
+export interface NamedNetwork {
+  /** A single address stands without its prefix. */
+  readonly name: string;
+  readonly prefix: number;
+  readonly family: 4 | 6;
+}
+
+/** Returns the one spelling of a network or an address; undefined if the text is neither. Host bits are cleared. */
+export function namedNetwork(text: string): NamedNetwork | undefined {
+  const [base = '', bits, ...more] = text.trim().split('/');
+  const address = plainAddress(base);
+  const family = isIPv4(address) ? 4 : isIPv6(address) ? 6 : undefined;
+  if (family === undefined || more.length > 0 || !/^\d{1,3}$/.test(bits ?? '0')) return undefined;
+  const longest = family === 4 ? 32 : 128;
+  const prefix = bits === undefined ? longest : Number(bits);
+  if (prefix > longest) return undefined;
+  const cut = family === 4 ? maskedIPv4(address, prefix) : maskedIPv6(address, prefix);
+  return { name: prefix === longest ? cut : `${cut}/${prefix}`, prefix, family };
+}
+
+function maskedIPv4(address: string, prefix: number): string {
+  return masked(address.split('.').map(Number), prefix, 8).join('.');
+}
+
+function maskedIPv6(address: string, prefix: number): string {
+  const [head = '', tail = ''] = shortIPv6(address).split('::');
+  const [front, back] = [head, tail].map((part) => (part === '' ? [] : part.split(':')));
+  const zeros = Array.from({ length: 8 - (front?.length ?? 0) - (back?.length ?? 0) }, () => '0');
+  const groups = [...(front ?? []), ...zeros, ...(back ?? [])].map((group) => Number.parseInt(group, 16));
+  return shortIPv6(
+    masked(groups, prefix, 16)
+      .map((group) => group.toString(16))
+      .join(':'),
+  );
+}
+
+/** The address as RFC 5952 writes it. */
+function shortIPv6(address: string): string {
+  return new URL(`http://[${address}]/`).hostname.slice(1, -1);
+}
+
+/** Clears the bits behind the prefix, in parts of so many bits each. */
+function masked(parts: readonly number[], prefix: number, bits: number): number[] {
+  return parts.map((part, index) => {
+    const kept = Math.min(bits, Math.max(0, prefix - index * bits));
+    return part & (((1 << kept) - 1) << (bits - kept));
+  });
+}
+
 /**
  * The network that a client is counted under: the /24 of an IPv4 address, the /64 of an IPv6 one, since one subscriber
  * has at least that many addresses. An IPv4 address in IPv6 form counts as IPv4. Any other text stands for itself.

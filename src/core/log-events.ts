@@ -86,6 +86,9 @@ export const logEvents = {
   }),
   'statistics-stored': info('statistics stored again', ['awayMs', 'dropped']),
   'home-changed': info('home of a user changed in the directory', ['user', 'from', 'to']),
+  'lock-set': info('user, domain or network locked', ['key', 'by', 'reason']),
+  'lock-lifted': info('lock lifted', ['key', 'by']),
+  'lock-over': info('lock lifted, because its time is over', ['key', 'by']),
   move: info('move', ['user', 'from', 'to', 'phase', 'by', 'reason', 'why']),
   'move-progress-not-stored': warn('progress of a move not stored', ['user', 'err'], {
     action: 'Check the state store: another node may consider the move abandoned.',

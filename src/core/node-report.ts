@@ -65,9 +65,23 @@ export interface NodeReport {
   readonly backends: Readonly<Record<string, BackendReport>>;
   /** Error lines of the last hour, by code. */
   readonly alarms: Readonly<Record<string, number>>;
+  /**
+   * The last change of the shared state that all processes of the node know; undefined if one has not read it, or if the
+   * node's version says nothing of it.
+   */
+  readonly stateVersion?: number;
   /** The last reload that an order of all nodes caused, with the id of the order. */
   readonly reload?: ReloadOutcome & { readonly order: string };
 }
+
+/** A report, and how long ago it was published, by the clock of the store. */
+export interface AgedReport {
+  readonly report: NodeReport;
+  readonly ageMs: number;
+}
+
+/** A report that is older stands for a node that does not live any more, or that cannot reach the store. */
+export const reportLivesMs = 20_000;
 
 /** Reads the reports of all nodes that live, by name, from the shared store. */
 export type ReadReports = () => Promise<readonly NodeReport[]>;
@@ -175,6 +189,7 @@ function isNodeReport(value: unknown): value is NodeReport {
     Object.values(value['backends']).every(isBackendReport) &&
     isObject(value['alarms']) &&
     Object.values(value['alarms']).every(isNumber) &&
+    (value['stateVersion'] === undefined || isNumber(value['stateVersion'])) &&
     (value['reload'] === undefined || isReload(value['reload']))
   );
 }

@@ -161,8 +161,8 @@ function vouchingMac(key: VouchingKey, kind: VouchedKind, owner: readonly string
     .digest('base64url');
 }
 
-/** What a client of the operators' API may do. `read`: only GET; `operator`: everything. */
-export const apiRoles = ['read', 'operator'] as const;
+/** What a client of the operators' API may do. `read`: only GET; `lock`: only locks; `operator`: everything. */
+export const apiRoles = ['read', 'lock', 'operator'] as const;
 
 /** A token of the operators' API, as the configuration names it. */
 export interface ApiToken {

@@ -5,7 +5,8 @@ import type { Secret } from './secrets.ts';
 
 /**
  * Why a session ended; the sign-in page has a text for each reason that a user may see. `signed-out`: in this browser.
- * `ended-elsewhere`: by the same user, on another device. `kicked`: by operators or staff.
+ * `ended-elsewhere`: by the same user, on another device. `kicked`: by operators or staff. `locked`: by a lock of the
+ * user, the domain or the client's network.
  */
 export const endReasons = [
   'signed-out',
@@ -13,6 +14,7 @@ export const endReasons = [
   'idle',
   'absolute',
   'kicked',
+  'locked',
   'replaced',
   'too-many',
   'backend-removed',

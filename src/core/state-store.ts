@@ -4,7 +4,7 @@ export type RunScript = (script: string, keys: readonly string[], args: readonly
 /**
  * The tables of the state store, each with its own keys. `forgotten`: users whose remembered homes all nodes drop when
  * the entry changes. `staff`: second factors. `links`, `opened`, `notices`: mailboxes that staff open. `audit`: the
- * last line of each chain. `homes`: users whose home changed in the directory while they had sessions. `loads`: session
+ * last line of each chain. `locks`: users, domains and networks that every way in refuses. `homes`: users whose home changed in the directory while they had sessions. `loads`: session
  * counts of each node, for a directory that balances by them. `reloads`: the last order to all nodes to reload. `probe`:
  * entries by which a node tries at its start whether it may write.
  */
@@ -12,6 +12,7 @@ export const stateTables = [
   'states',
   'active',
   'overrides',
+  'locks',
   'homes',
   'moves',
   'batches',
@@ -75,8 +76,11 @@ export interface ReplicatedTable<T> {
   /** Writes an entry, whatever it was before. */
   set(key: string, value: T): Promise<void>;
   remove(key: string): Promise<void>;
-  /** Removes an entry and returns it to one caller on one node; all others get undefined. */
-  take(key: string): Promise<T | undefined>;
+  /**
+   * Removes an entry and returns it to one caller on one node; all others get undefined. With `only`, it stays unless
+   * that holds for it as it is then.
+   */
+  take(key: string, only?: (value: T) => boolean): Promise<T | undefined>;
   /**
    * Reads what others wrote, then writes the result of `make` unless somebody changed the entry meanwhile. `make` gets
    * the entry as it is then, and returns undefined to refuse the change.

@@ -10,6 +10,8 @@ interface AuthHttpQuestion {
   readonly protocol: MailProtocol;
   /** `none` if no client waits whose protocol has texts for the answer. */
   readonly method: string;
+  /** The address of the mail client, as nginx has it; undefined if it says none. */
+  readonly client: string | undefined;
 }
 
 /** Header fields of an auth_http answer. */
@@ -23,7 +25,7 @@ export function readQuestion(header: (name: string) => string | undefined): Auth
   const protocol = mailProtocols.find((known) => known === header('auth-protocol'));
   const user = header('auth-user');
   if (protocol === undefined || user === undefined) return undefined;
-  return { user: decodeField(user), protocol, method: header('auth-method') ?? '' };
+  return { user: decodeField(user), protocol, method: header('auth-method') ?? '', client: header('client-ip') };
 }
 
 /** Returns the fields that send the client to its mail server, or tell it why not. */

@@ -66,7 +66,7 @@ async function replyToProxy(
     case '/auth_http':
       return authHttp(request, deps, signal);
     case '/lookup':
-      return lookup(url.searchParams.get('user') ?? '', deps, signal);
+      return lookup(url.searchParams, deps, signal);
     default:
       return { status: 404, body: { error: 'ask /auth_http or /lookup?user=NAME' } };
   }
@@ -94,7 +94,7 @@ async function authHttp(
   const question = readQuestion(headerOf(request));
   if (question === undefined) return { status: 400, body: { error: 'Auth-User and Auth-Protocol are missing' } };
   try {
-    const route = await deps.routeMail(question.user, signal);
+    const route = await deps.routeMail(question.user, signal, question.client);
     const fields = await authHttpAnswer(route, question, { ...deps.settings(), addresses: deps.addresses });
     deps.observe('auth_http', route.kind);
     return { status: 200, fields };
@@ -107,9 +107,9 @@ async function authHttp(
 }
 
 /** Answers 200 with the home, or `refuse` if the user may not sign in; 404 for an unknown user; 503 for "later". */
-async function lookup(user: string, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<ServiceReply> {
+async function lookup(query: URLSearchParams, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<ServiceReply> {
   try {
-    const route = await deps.routeMail(user, signal);
+    const route = await deps.routeMail(query.get('user') ?? '', signal, query.get('client') ?? undefined);
     const address = route.kind === 'found' ? await deps.addresses.of(route.host.imap.hostname) : '';
     deps.observe('lookup', route.kind);
     switch (route.kind) {

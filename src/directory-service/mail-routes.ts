@@ -1,5 +1,5 @@
 import type { Backend, BackendHost, MailPorts } from '../core/backend.ts';
-import type { DirectorySource } from '../core/directory.ts';
+import type { DirectorySource, LockRefusal } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
@@ -10,16 +10,22 @@ interface MailRoutesDeps {
   readonly directory: Pick<DirectorySource, 'lookup'>;
   readonly backends: ReadonlyMap<BackendName, Backend>;
   readonly placement: Pick<Placement, 'forSignIn' | 'activeHost'>;
+  /** The refusal of all who come from an address; undefined if its network is not locked. */
+  readonly networkLock?: (address: string) => LockRefusal | undefined;
 }
 
 /**
  * Where mail clients are led: as a sign-in, but neither a webmail that is down nor a drain keeps them from their mail.
  */
-export function createMailRoutes({ parseName, directory, backends, placement }: MailRoutesDeps): RouteMail {
-  return async (typed, signal) => {
+export function createMailRoutes(deps: MailRoutesDeps): RouteMail {
+  const { parseName, directory, backends, placement, networkLock } = deps;
+  return async (typed, signal, client) => {
+    const barred = client === undefined ? undefined : networkLock?.(client);
+    if (barred !== undefined) return barred;
     const parsed = parseName(typed);
     if (parsed.kind === 'malformed') return { kind: 'unknown-user' };
     const home = await directory.lookup(parsed.name, signal);
+    if (home.kind === 'referred' && home.refusal !== undefined) return home.refusal;
     if (home.kind === 'referred') throw referredOnly(home.server.name);
     if (home.kind !== 'found') return home;
     const backend = backends.get(home.backend);
@@ -54,8 +60,11 @@ export type MailRoute =
   | { readonly kind: 'unknown-user' }
   | { readonly kind: 'closed' };
 
-/** Finds the route of a user by the typed name. Rejects with a PosternError if it cannot be found out. */
-export type RouteMail = (typed: string, signal: AbortSignal) => Promise<MailRoute>;
+/**
+ * Finds the route of a user by the typed name. `client`: the address of the mail client; undefined if nobody has told it.
+ * Rejects with a PosternError if it cannot be found out.
+ */
+export type RouteMail = (typed: string, signal: AbortSignal, client?: string) => Promise<MailRoute>;
 
 /** Protocols of mail clients, by nginx's names. */
 export const mailProtocols = ['imap', 'pop3', 'smtp'] as const;

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
 import { type HomeChanges, createHomeChanges } from '../backends/home-changes.ts';
+import type { Locks } from '../backends/locks.ts';
 import { createMoves, type Moves, runHook } from '../backends/moves.ts';
 import { backendsIn, createPlacement } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
@@ -31,6 +32,8 @@ interface ClusterStateOptions {
   readonly holder: ConfigHolder;
   readonly log: Log;
   readonly sessions: NodeSessions;
+  /** Follows the state from the start on. */
+  readonly locks: Locks;
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly keys: Pick<ServerKeys, 'current' | 'meet'>;
   /** The Redis of the sessions; undefined with the embedded store. */
@@ -57,6 +60,8 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   const support = holder.config.support === undefined ? undefined : (await import('./support.ts')).supportTables(state);
   const enrolments = state.table('staff', parseEnrolment);
   await state.open();
+  options.locks.follow({ state, log });
+  options.locks.onChange(() => void sessions.endLocked());
   opened.use(keepRenewed(store));
   const audit = opened.use(
     await openAudit({ config: holder.config, store, keys, log, written: () => metrics.auditWritten() }),

@@ -4,7 +4,14 @@ import type { Build } from '../core/build.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { type BackendReport, type NodeReport, parseNodeReport, type ReadReports } from '../core/node-report.ts';
+import {
+  type AgedReport,
+  type BackendReport,
+  type NodeReport,
+  parseNodeReport,
+  type ReadReports,
+  reportLivesMs,
+} from '../core/node-report.ts';
 import { defined } from '../core/objects.ts';
 import type { RunScript } from '../core/state-store.ts';
 import { type BackendTraffic, loginsOf, noTraffic, sliceMs, type Traffic } from '../observe/traffic.ts';
@@ -26,7 +33,6 @@ interface NodeReportsOptions {
 }
 
 const reportsKey = 'ps:nodes';
-const reportMs = 20_000;
 
 /** Makes the reports of a node. Nothing is published before `begin`. */
 export function createNodeReports(options: NodeReportsOptions): NodeReports {
@@ -37,7 +43,7 @@ class OwnAndOthers implements NodeReports {
   readonly #options: NodeReportsOptions;
   readonly #startedAtMs: number;
   readonly #watching = new DisposableStack();
-  #standing: NodeStanding = { workers: 1, draining: () => false, degraded: () => [] };
+  #standing: NodeStanding = { workers: 1, draining: () => false, degraded: () => [], stateVersion: () => undefined };
   #loaded: { readonly atMs: number; readonly hash: string };
   #followed: NodeReport | undefined;
   #clockSkewMs: number | undefined;
@@ -96,18 +102,22 @@ class OwnAndOthers implements NodeReports {
       logins: loginsOf(lastMinute.values()),
       backends: this.#backends(sessions, lastMinute),
       alarms: Object.fromEntries(traffic.lastHour()),
-      ...defined({ reload: this.#reload }),
+      ...defined({ stateVersion: this.#standing.stateVersion(), reload: this.#reload }),
     };
   }
 
-  readonly read: ReadReports = async () => {
+  readonly read: ReadReports = async () =>
+    (await this.known()).filter(({ ageMs }) => ageMs <= reportLivesMs).map(({ report }) => report);
+
+  async known(): Promise<readonly AgedReport[]> {
     const { name, runScript } = this.#options;
     const own = this.#isPublishing ? this.own() : this.#followed;
     const published = runScript === undefined ? [] : await readPublished(runScript);
     // A worker finds the report of its node among the published ones, too.
-    const others = published.filter((one) => one.name !== (own?.name ?? name) || own === undefined);
-    return [...(own === undefined ? [] : [own]), ...others].sort((a, b) => (a.name < b.name ? -1 : 1));
-  };
+    const others = published.filter(({ report }) => report.name !== (own?.name ?? name) || own === undefined);
+    const all = [...(own === undefined ? [] : [{ report: own, ageMs: 0 }]), ...others];
+    return all.sort((a, b) => (a.report.name < b.report.name ? -1 : 1));
+  }
 
   publish(): Promise<void> {
     this.#publishing = this.#publishing.then(() => this.#publish());
@@ -128,7 +138,7 @@ class OwnAndOthers implements NodeReports {
     const sentMs = clock.nowMs();
     try {
       const redisMs = Number(
-        await runScript(publishScript, [reportsKey], [name, JSON.stringify(this.own()), `${reportMs}`]),
+        await runScript(publishScript, [reportsKey], [name, JSON.stringify(this.own()), `${this.#keptMs()}`]),
       );
       this.#clockSkewMs = Math.round((sentMs + clock.nowMs()) / 2 - redisMs);
     } catch (error) {
@@ -146,6 +156,11 @@ class OwnAndOthers implements NodeReports {
       // It is forgotten by itself.
       log.debug('node-report-not-published', { code: error.code });
     }
+  }
+
+  /** So long a node that has lost the store may serve the sessions that it has in memory. */
+  #keptMs(): number {
+    return Math.max(reportLivesMs, this.#options.holder.config.sessions.serveStaleMs);
   }
 
   #load(config: Config) {
@@ -175,18 +190,22 @@ class OwnAndOthers implements NodeReports {
   }
 }
 
-/** The reports of the nodes that published one in the last 20 s. Those of other versions may be unreadable. */
-async function readPublished(runScript: RunScript): Promise<readonly NodeReport[]> {
-  const reply = await runScript(readReportsScript, [reportsKey], [`${reportMs}`]);
+/** The reports that the store has. Those of other versions may be unreadable. */
+async function readPublished(runScript: RunScript): Promise<readonly AgedReport[]> {
+  const reply = await runScript(readReportsScript, [reportsKey], []);
   const texts = Array.isArray(reply) ? reply.map(String) : [];
-  return texts.map(parseNodeReport).filter((report) => report !== undefined);
+  return texts.flatMap((text) => {
+    const space = text.indexOf(' ');
+    const report = parseNodeReport(text.slice(space + 1));
+    return report === undefined ? [] : [{ report, ageMs: Number(text.slice(0, space)) }];
+  });
 }
 
 const nowInLua = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-/** KEYS reports. ARGV name, report, how long it counts in ms. Returns the clock of Redis; old reports are dropped. */
+/** KEYS reports. ARGV name, report, how long it is kept in ms. Returns the clock of Redis; old reports are dropped. */
 const publishScript = `${nowInLua}
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -197,12 +216,12 @@ for at = 1, #fields, 2 do
 end
 return string.format('%.0f', now)`;
 
-/** KEYS reports. ARGV how long one counts in ms. Returns those that count. */
+/** KEYS reports. Returns each with its age in ms before it. */
 const readReportsScript = `${nowInLua}
 local reply = {}
 for _, value in ipairs(redis.call('HVALS', KEYS[1])) do
   local madeAt, report = value:match('^(%d+) (.*)$')
-  if madeAt and now - tonumber(madeAt) <= tonumber(ARGV[1]) then table.insert(reply, report) end
+  if madeAt then table.insert(reply, string.format('%.0f', math.max(0, now - tonumber(madeAt))) .. ' ' .. report) end
 end
 return reply`;
 

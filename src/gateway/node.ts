@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Health } from '../backends/health.ts';
+import { Locks } from '../backends/locks.ts';
 import type { StoreStanding } from '../admin/api-status.ts';
 import type { Config } from '../config/config.ts';
 import { readBuild } from '../core/build.ts';
@@ -28,9 +29,10 @@ import { createExchange } from '../proxy/exchange.ts';
 import { createProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
 import { openTlsCertificates } from '../proxy/tls-certificates.ts';
 import { BrowserSessions } from '../sessions/browser-session.ts';
-import type { NodeSessions } from '../sessions/node-sessions.ts';
+import type { NodeSessions, NodeSessionsOptions } from '../sessions/node-sessions.ts';
 import { openServerKeys } from '../sessions/server-keys.ts';
 import { openClusterState } from './cluster-state.ts';
+import { createLockControl } from './lock-control.ts';
 import { createNodeReports } from './node-reports.ts';
 import type { ClusterState, ConfigHolder, GatewayNode, NodeSupport, SharedParts } from './parts.ts';
 import { openStatistics } from './statistics.ts';
@@ -104,6 +106,8 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     heldPerHost,
     inFlightPerHost: basis.inFlightPerHost,
     cluster,
+    locks: basis.locks,
+    lockControl: createLockControl({ ...basis, ...cluster, reports, clock: systemClock }),
     reports,
     traffic: basis.traffic,
     audit: cluster.audit,
@@ -152,7 +156,10 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
   if (worker === undefined) await probeStores(config, redis);
   const keys = await openServerKeys({ file: config.sessions.keysFile, store, clock: systemClock, log, randomBytes });
   const logout = createLogout({ homeOf: (name) => holder.current.homeOf(name), log });
-  const sessions = sessionsOf({ store, keys, log, holder, ended: createLogoutOfEnded(logout) });
+  const locks = opened.use(new Locks(systemClock));
+  const lockedBy: NodeSessionsOptions['lockedBy'] = (record) =>
+    locks.count === 0 ? undefined : locks.ofSession(record)?.by;
+  const sessions = sessionsOf({ store, keys, log, holder, lockedBy, ended: createLogoutOfEnded(logout) });
   opened.defer(() => sessions.close());
   const connections = createConnections((host) => metrics.requestRefused(host));
   opened.defer(() => connections.close());
@@ -179,6 +186,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
     redis,
     keys,
     logout,
+    locks,
     sessions,
     heldPerHost: options.heldPerHost ?? (() => sessions.heldPerHost()),
     inFlightPerHost: options.inFlightPerHost ?? (() => connections.busyPerHost()),
@@ -230,6 +238,8 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
       return holder.current.backendNamed(cluster.state.overrides.get(user)?.backend ?? '')?.name;
     },
     overrides: cluster.state.overrides,
+    locks: basis.locks,
+    lockDirectory: { locks: basis.locks, isKnown: () => cluster.state.version() !== undefined },
     sharedStorage: cluster.sharedStorage,
     audit: cluster.audit,
     gate: gateOf(basis, sessions),

@@ -79,8 +79,8 @@ export async function openDirectoryService(
     import('../directory-service/listener.ts'),
   ]);
   const service = createDirectoryService({
-    async routeMail(typed, signal) {
-      const route = await holder.current.routeMail(typed, signal);
+    async routeMail(typed, signal, client) {
+      const route = await holder.current.routeMail(typed, signal, client);
       if (route.kind === 'found') statistics.mailRouted(route.user);
       return route;
     },

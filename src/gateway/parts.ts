@@ -2,8 +2,9 @@ import type { StoreStanding } from '../admin/api-status.ts';
 import type { OwnAudit } from '../audit/audit.ts';
 import type { Health } from '../backends/health.ts';
 import type { HomeChanges } from '../backends/home-changes.ts';
+import type { LockControl, Locks } from '../backends/locks.ts';
 import type { Moves } from '../backends/moves.ts';
-import type { OverrideDirectoryDeps } from '../backends/overrides.ts';
+import type { LockDirectoryDeps, OverrideDirectoryDeps } from '../backends/overrides.ts';
 import type { StateReplica } from '../backends/state-replica.ts';
 import type { ReloadOrder } from '../backends/state-values.ts';
 import type { Config } from '../config/config.ts';
@@ -12,7 +13,7 @@ import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
 import type { DirectorySource } from '../core/directory.ts';
 import type { Build } from '../core/build.ts';
 import type { HttpExchange } from '../core/http.ts';
-import type { NodeReport, ReadReports } from '../core/node-report.ts';
+import type { AgedReport, NodeReport, ReadReports } from '../core/node-report.ts';
 import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
 import type { BasicAuthentication } from '../core/passdb.ts';
 import type { Place, Placement, Relocate } from '../core/placement.ts';
@@ -145,6 +146,8 @@ export interface NodeStanding {
   readonly workers: number;
   readonly draining: () => boolean;
   readonly degraded: () => readonly string[];
+  /** The last change of the shared state that all of its processes know; undefined if one has not read it. */
+  readonly stateVersion: () => number | undefined;
 }
 
 /** What the nodes say of themselves. */
@@ -154,6 +157,11 @@ export interface NodeReports extends AsyncDisposable {
    * last 20 s. Rejects with ERR_STORE_UNAVAILABLE if Redis cannot be asked.
    */
   readonly read: ReadReports;
+  /**
+   * As `read`, and also the last reports of nodes that have been silent for at most `sessions.serve_stale`, unless they
+   * have closed.
+   */
+  known(): Promise<readonly AgedReport[]>;
   /** This node's report as it is now. */
   own(): NodeReport;
   /** Publishes this node's report every five seconds from now on, and calls `made` with each. */
@@ -196,6 +204,9 @@ export interface GatewayNode extends AsyncDisposable {
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   /** Requests that hosts have not answered yet, those of its workers included. */
   readonly inFlightPerHost: () => ReadonlyMap<string, number>;
+  /** Who is locked, as this process knows it. */
+  readonly locks: Locks;
+  readonly lockControl: LockControl;
   /** What all nodes say of themselves. */
   readonly reports: NodeReports;
   /** Requests and sign-ins of this process, for the reports. */
@@ -259,6 +270,8 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly placement: Placement;
   readonly arrived: NonNullable<LoginDeps['arrived']>;
   readonly overrides: OverrideDirectoryDeps['overrides'];
+  readonly locks: Locks;
+  readonly lockDirectory: LockDirectoryDeps;
   /** For a computed directory. */
   readonly sharedStorage: SharedStorageStates;
   /** Set only in a worker process. */

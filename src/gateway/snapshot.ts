@@ -1,4 +1,4 @@
-import { withOverrides } from '../backends/overrides.ts';
+import { refusalBy, withLocks, withOverrides } from '../backends/overrides.ts';
 import type { Config } from '../config/config.ts';
 import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
@@ -51,8 +51,19 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   const basicPaths = createBasicPaths(config.backends.values());
   const parseName = createLoginNameParser(config.directory.nameRules);
   const signInHomes = createLoginHomes(byBackend, parts.placement, parts.mailServers);
-  const common = { ...parts, parseName, directory: overridden, ...signInHomes };
+  const networkLock = (address: string) => {
+    const lock = parts.locks.count === 0 ? undefined : parts.locks.ofAddress(address);
+    return lock === undefined ? undefined : refusalBy(lock);
+  };
+  const common = {
+    ...parts,
+    parseName,
+    directory: withLocks(overridden, parts.lockDirectory),
+    networkLock,
+    ...signInHomes,
+  };
   const { login, staffLogin, basicAuthentication } = createLogins(config.login, { ...common, arrived: parts.arrived });
+  // A lock keeps nobody's mail away.
   const mailRoutes = { ...parts, parseName, directory: overridden, backends: config.backends };
   const tokens = createFormTokens(parts.formKeys, clock);
   const support =
@@ -60,6 +71,8 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
       ? undefined
       : supportModule?.createSupport(config, config.support, {
           ...common,
+          // Staff may look into a mailbox that is locked.
+          directory: overridden,
           support: parts.support,
           configured: homeOf,
           staffLogin,
@@ -84,7 +97,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
     backendNamed,
     forgetHome: (user) => directory.drop(user),
     routes: createRoutes(byBackend, parts.placement),
-    routeMail: createMailRoutes(mailRoutes),
+    routeMail: createMailRoutes({ ...common, backends: config.backends }),
     ...(service === undefined || createDelivery === undefined
       ? {}
       : { askDelivery: createDelivery({ ...mailRoutes, service, nameRules: config.directory.nameRules }) }),
@@ -215,7 +228,7 @@ interface SignInHomes {
 function createLogins(
   { refusalAfterMs, deadlineMs }: Config['login'],
   parts: SharedParts &
-    Pick<LoginDeps, 'parseName' | 'directory' | 'homeOf' | 'isSomeHomeSilent'> & {
+    Pick<LoginDeps, 'parseName' | 'directory' | 'networkLock' | 'homeOf' | 'isSomeHomeSilent'> & {
       readonly clientHomeOf: LoginDeps['homeOf'];
     },
 ) {

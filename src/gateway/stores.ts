@@ -38,7 +38,10 @@ export interface SessionParts {
 }
 
 /** The sessions of a node. The getters read the configuration in force. */
-export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSessionsOptions, 'ended'>): NodeSessions {
+export function sessionsOf({
+  holder,
+  ...parts
+}: SessionParts & Pick<NodeSessionsOptions, 'ended' | 'lockedBy'>): NodeSessions {
   return new NodeSessions({
     ...parts,
     clock: systemClock,

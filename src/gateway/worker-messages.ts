@@ -25,13 +25,14 @@ export type WorkerOrder =
 
 /**
  * A message of a worker to the first process. `held`: how many sessions it holds, by host. `busy`: how many requests hosts
- * have not answered yet. `traffic`: what it counted since it last said so.
+ * have not answered yet. `state`: how much it knows of the shared state. `traffic`: what it counted since it last said so.
  */
 export type WorkerReport =
   | { readonly report: 'listening' }
   | { readonly report: 'ready'; readonly ports: UserListeners['ports'] }
   | { readonly report: 'degraded'; readonly degraded: readonly string[] }
   | { readonly report: 'held' | 'busy'; readonly perHost: readonly (readonly [string, number])[] }
+  | { readonly report: 'state'; readonly version: number | undefined }
   | { readonly report: 'traffic'; readonly slice: TrafficSlice }
   | { readonly report: 'counts'; readonly counts: Counts }
   | { readonly report: 'question'; readonly question: DirectoryQuestion }

@@ -6,6 +6,8 @@ import { startGateway } from '../gateway.ts';
 import { createDirectoryQuestions, isOrder, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 
 const reportEveryMs = 1_000;
+/** An operator who locks a user waits for what the workers know. */
+const stateEveryMs = 100;
 
 /**
  * The program of a worker, which serves and follows the orders of the first process. Signals to the whole process group
@@ -40,6 +42,7 @@ const timer = setInterval(() => {
   const slice = gateway.takeTraffic();
   if (slice.backends.length + slice.alarms.length > 0) report({ report: 'traffic', slice });
 }, reportEveryMs);
+const stateTimer = setInterval(() => reportChange({ report: 'state', version: gateway.stateVersion() }), stateEveryMs);
 report({ report: 'ready', ports: gateway.ports });
 
 async function obey(order: WorkerOrder): Promise<void> {
@@ -60,6 +63,7 @@ async function obey(order: WorkerOrder): Promise<void> {
   if (order.order === 'take-out') return gateway.takeOut(order.isOut);
   await gateway.close();
   clearInterval(timer);
+  clearInterval(stateTimer);
   process.disconnect();
 }
 

@@ -27,6 +27,7 @@ interface Member {
   degraded: readonly string[];
   held: readonly (readonly [string, number])[];
   busy: readonly (readonly [string, number])[];
+  stateVersion: number | undefined;
 }
 
 const program = fileURLToPath(new URL('worker-process.ts', import.meta.url));
@@ -52,6 +53,7 @@ export class Team implements UserListeners, Disposable {
   #filesRead: FilesRead | undefined;
   #led: Led | undefined;
   #sentHealth = '';
+  #stateVersionChanged: () => void = () => {};
 
   constructor(configFile: string, log: Log) {
     this.#log = log;
@@ -104,6 +106,19 @@ export class Team implements UserListeners, Disposable {
     return sumsOf([...this.#living.values()].map(({ busy }) => busy));
   }
 
+  /** The last change of the shared state that all of them know; undefined if one has not read it. */
+  stateVersion(): number | undefined {
+    const versions = [...this.#living.values()].map((member) => member.stateVersion);
+    return versions.reduce((least, one) =>
+      least === undefined || one === undefined ? undefined : Math.min(least, one),
+    );
+  }
+
+  /** Calls `listener` when a worker has read more of the shared state. */
+  onStateVersion(listener: () => void): void {
+    this.#stateVersionChanged = listener;
+  }
+
   /** Tells the workers what the node says of itself. */
   tellNode(report: NodeReport): void {
     this.#send({ order: 'node', report });
@@ -141,7 +156,7 @@ export class Team implements UserListeners, Disposable {
   async #start(): Promise<UserListeners['ports']> {
     const worker = cluster.fork();
     const startedAt = performance.now();
-    const member: Member = { serves: false, degraded: [], held: [], busy: [] };
+    const member: Member = { serves: false, degraded: [], held: [], busy: [], stateVersion: undefined };
     this.#living.set(worker, member);
     const { promise, resolve, reject } = Promise.withResolvers<UserListeners['ports']>();
     worker.on('message', (message) => {
@@ -171,6 +186,10 @@ export class Team implements UserListeners, Disposable {
         return;
       case 'busy':
         member.busy = report.perHost;
+        return;
+      case 'state':
+        member.stateVersion = report.version;
+        this.#stateVersionChanged();
         return;
       case 'counts':
         this.#counts.heard(worker, report.counts);

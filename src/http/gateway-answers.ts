@@ -1,4 +1,5 @@
 import { type Clock, isoTime } from '../core/clock.ts';
+import type { LockNotice } from '../core/directory.ts';
 import type { Answer, FailureKind, RequestHead } from '../core/http.ts';
 import type { Closure } from '../core/placement.ts';
 import { answerSecurityHeaders } from './app.ts';
@@ -167,6 +168,17 @@ export function closureText(
     title: locale.text(`closed.${kind}.title`),
     text: [own ?? locale.text(`closed.${kind}.${forms[reader.as]}`), ...(kind === 'moving' ? [] : [when])].join(' '),
   };
+}
+
+/** The text for somebody whom a lock refuses: the operator's own words, where there are some, and until when. */
+export function lockText(
+  locale: Locale,
+  { texts, untilMs }: LockNotice,
+  { timeZone, nowMs }: Pick<ClosureReader, 'timeZone' | 'nowMs'>,
+): string {
+  const words = ownWords(locale.tag, texts) ?? locale.text('outcome.locked');
+  if (untilMs === undefined || untilMs <= nowMs) return words;
+  return `${words} ${locale.text('outcome.locked-until', { time: timeTextOf(locale, 'long', timeZone)(untilMs) })}`;
 }
 
 /** Whether its end was announced and is still to come. */

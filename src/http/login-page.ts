@@ -29,7 +29,7 @@ import {
   requestInitiator,
   writeFormCookie,
 } from './forms.ts';
-import { closureText, endIsNamed } from './gateway-answers.ts';
+import { closureText, endIsNamed, lockText } from './gateway-answers.ts';
 import type { Locale, TextKey } from './locales.ts';
 import { goneSignal, ingressOf, type PageSessions, sessionOf } from './request-context.ts';
 import type { Views } from './views.ts';
@@ -49,6 +49,7 @@ interface LoginPageDeps {
 }
 
 type SignedIn = Extract<LoginOutcome, { kind: 'signed-in' }>;
+type LockOfUser = NonNullable<Extract<LoginOutcome, { kind: 'refused' }>['lock']>;
 
 /** `/-/login`: GET shows the form, POST to the same address signs in and leads to `next` or where the webmail lands. */
 export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; submit: RequestHandler } {
@@ -229,6 +230,7 @@ interface Problem {
   readonly retryAfterSeconds?: number;
   /** Says more than the key: why nobody is served. */
   readonly closure?: Closure;
+  readonly lock?: LockOfUser;
 }
 
 /** The problem with a form without a user name. */
@@ -248,7 +250,9 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
     case 'malformed':
       return { status: 400, key: `outcome.malformed-${outcome.field}`, field: outcome.field };
     case 'refused':
-      return { status: 403, key: 'outcome.refused', values: { reason: outcome.reason }, field: 'password' };
+    case 'contact-admin':
+      if (outcome.reason === undefined) break;
+      return problemOfAccount(outcome.reason, 'lock' in outcome ? outcome.lock : undefined);
     case 'closed':
       return {
         status: 503,
@@ -262,15 +266,16 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
       return { status: 503, key: unavailableKey(outcome), field: 'password', retryAfterSeconds: 60 };
     case 'busy':
       return { status: 503, key: `outcome.${outcome.kind}`, field: 'password', retryAfterSeconds: 60 };
-    case 'contact-admin':
-      if (outcome.reason === undefined) break;
-      return { status: 403, key: 'outcome.refused', values: { reason: outcome.reason }, field: 'password' };
     case 'rejected':
     case 'expired':
     case 'insecure':
       break;
   }
   return { status: 403, key: `outcome.${outcome.kind}`, field: 'password' };
+}
+
+function problemOfAccount(reason: string, lock: LockOfUser | undefined): Problem {
+  return { status: 403, key: 'outcome.refused', values: { reason }, field: 'password', ...(lock && { lock }) };
 }
 
 function unavailableKey({ code, source }: Pick<PosternError, 'code' | 'source'>): TextKey {
@@ -322,12 +327,14 @@ function renderLogin(views: Views, request: Request, locale: Locale, state: Logi
 }
 
 function problemText(
-  { key, values, closure }: Problem,
+  { key, values, closure, lock }: Problem,
   locale: Locale,
-  { timeZone, nowMs }: Pick<LoginViewState, 'timeZone' | 'nowMs'>,
+  reader: Pick<LoginViewState, 'timeZone' | 'nowMs'>,
 ): string {
-  if (closure === undefined) return locale.text(key, values);
-  return closureText(locale, closure, { as: 'visitor', timeZone, nowMs }).text;
+  if (lock !== undefined) return lockText(locale, lock, reader);
+  return closure === undefined
+    ? locale.text(key, values)
+    : closureText(locale, closure, { as: 'visitor', ...reader }).text;
 }
 
 /** Why the last session ended: by the session itself, or by the address if the cookie is gone. */

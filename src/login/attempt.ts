@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
 import { withDeadline } from '../core/deadline.ts';
+import type { LockNotice } from '../core/directory.ts';
 import { type ErrorCode, type FailureSource, PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
@@ -13,14 +14,15 @@ import type { Wait } from './limits.ts';
 
 /**
  * Why a login is refused. `rejected`: unknown user or wrong password, which no client can tell apart. `refused`: a
- * known user who may not sign in, with a reason for that user. `expired`, `contact-admin`, `insecure`: the refusals of
+ * known user who may not sign in, with a reason for that user; with `lock`, a lock refuses the user or, whoever it is, the
+ * client's network. `expired`, `contact-admin`, `insecure`: the refusals of
  * the mail server itself. `busy`: too many logins are waiting. `closed`: the user's backend accepts no logins now, or
  * the user is being moved. `unavailable`: a server could not be asked. `refused` and `closed` tell of a known user, so
  * they are answered only after the right password.
  */
 export type AuthenticationRefusal =
   | { readonly kind: 'rejected' }
-  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string; readonly lock?: LockNotice }
   | { readonly kind: 'expired' }
   | { readonly kind: 'contact-admin'; readonly reason?: string }
   | { readonly kind: 'insecure' }
@@ -221,7 +223,7 @@ export interface LoginEvent {
    */
   readonly result: LoginOutcome['kind'] | 'authenticated' | 'abandoned' | 'failed';
   /** The true reason, which users are never told. */
-  readonly why?: 'unknown-user' | 'wrong-password' | 'refused';
+  readonly why?: 'unknown-user' | 'wrong-password' | 'refused' | 'locked';
   /** The mail server's words about the password, unless it was a bare yes. For operators. */
   readonly said?: ServerWords;
   /** The phase that it ended in. */

@@ -2,12 +2,14 @@ import type { Backend, BackendHost } from '../core/backend.ts';
 import {
   type DirectorySource,
   type HomeLookup,
+  type LockRefusal,
   type ReferredUser,
   type UserHome,
   TryAgainLater,
 } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { Passdb, PasswordCheck, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
 import type { Secret } from '../core/secrets.ts';
@@ -28,12 +30,17 @@ export interface ClosedHome {
   readonly home?: Home;
 }
 
+/** The refusal of all who come from an address; undefined if its network is not locked. */
+export type NetworkLock = (address: string) => LockRefusal | undefined;
+
 /** Dependencies of createAuthenticate. */
 export interface AuthenticationDeps {
   readonly parseName: LoginNameParser;
   /** Rejects when the session store does not answer: then no password is tried. */
   readonly storeAnswers: () => Promise<void>;
   readonly directory: Pick<DirectorySource, 'lookup'>;
+  /** The lock of the network of an address. Nobody is asked about a user from there. */
+  readonly networkLock?: NetworkLock;
   readonly penalty: Penalty;
   readonly passdb: Passdb & Referrals;
   readonly homeOf: HomeOf;
@@ -56,7 +63,10 @@ type Authenticated = { readonly kind: 'authenticated'; readonly user: CanonicalU
 export type FoundUser =
   | Extract<HomeLookup, { kind: 'found' | 'referred' }>
   | { readonly kind: 'nobody'; readonly why: 'unknown-user' | 'refused' }
-  | ({ readonly kind: 'barred'; readonly because: { readonly reason: string } | TryAgainLater } & UserHome);
+  | ({ readonly kind: 'barred'; readonly because: Barring | TryAgainLater } & UserHome);
+
+/** Why a user may not sign in, for that user. */
+type Barring = Pick<Extract<HomeLookup, { kind: 'refused' }>, 'reason' | 'lock'>;
 
 /** The first half of every login: refuse malformed input, find the home, wait out the penalty, check the password. */
 type Authenticate = (login: LoginAttempt) => Promise<Authenticated | AuthenticationRefusal>;
@@ -69,6 +79,11 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     if (parsed.kind === 'malformed') return { kind: 'malformed', field: 'user' };
     if (isMalformedPassword(attempt.password)) return { kind: 'malformed', field: 'password' };
     trace.user = parsed.name;
+    const barred = deps.networkLock?.(attempt.client.address);
+    if (barred !== undefined) {
+      trace.why = 'locked';
+      return barred;
+    }
     times.enter('store');
     await deps.storeAnswers();
 
@@ -108,7 +123,8 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
       const check = await checkAtHome(login, { user, home, trial, admission });
       if (check.kind !== 'right') return refusalFor(login, check);
       if (because instanceof TryAgainLater) throw because;
-      return { kind: 'refused', reason: because.reason };
+      if (because.lock !== undefined) trace.why = 'locked';
+      return { kind: 'refused', reason: because.reason, ...defined({ lock: because.lock }) };
     }
     const located = await trial.whereIs(found);
     if (located.kind !== 'found') return refusalFor(login, located);
@@ -117,6 +133,10 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     const home = requireConfigured(located.backend, deps.homeOf(located.backend, located.user, stays));
     const check = await checkAtHome(login, { user: found.user, home, trial, admission });
     if (check.kind !== 'right') return refusalFor(login, check);
+    if (found.kind === 'referred' && found.refusal !== undefined) {
+      trace.why = 'locked';
+      return found.refusal;
+    }
     if ('closure' in home) return { kind: 'closed', closure: home.closure };
     if (found.kind === 'referred') found.server.learn(located.backend);
     return { kind: 'authenticated', user: found.user, home };

@@ -32,6 +32,7 @@ import {
   type FoundUser,
   type Home,
   isMalformedPassword,
+  type NetworkLock,
   requireConfigured,
 } from './authentication.ts';
 import { neverGone, type Wait } from './limits.ts';
@@ -41,6 +42,7 @@ import type { VerifiedPassword, VerifiedPasswords } from './verified-passwords.t
 interface BasicAuthenticationDeps {
   readonly parseName: LoginNameParser;
   readonly directory: Pick<DirectorySource, 'lookup'>;
+  readonly networkLock?: NetworkLock;
   readonly checks: VerifiedPasswords;
   readonly penalty: Penalty;
   readonly passdb: Passdb & Referrals;
@@ -92,7 +94,7 @@ class BasicLogin implements BasicAuthentication {
     const arrivedAtMs = this.#deps.clock.nowMs();
     const attempt: BasicAttempt = { credentials, ids: requestIdsOf(credentials), arrivedAtMs, trace: {} };
     try {
-      return await this.#decide(attempt, gone);
+      return this.#deps.networkLock?.(credentials.client.address) ?? (await this.#decide(attempt, gone));
     } catch (error) {
       if (gone.aborted) throw error;
       this.#report(attempt, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
@@ -153,6 +155,7 @@ class BasicLogin implements BasicAuthentication {
         this.#tryPassword(attempt, allGone, () => this.#askReferrer(attempt, found, allGone)),
       );
       if (said !== 'right') return admissionFor(said);
+      if (found.refusal !== undefined) return found.refusal;
       // The directory has learned the home, and remembers it for a time.
       this.#deps.checks.forget(known);
     }

@@ -42,7 +42,7 @@ export function createLogout({ homeOf, log }: LogoutDeps): Logout {
 }
 
 /** Ends that the webmail is not told by the browser and does not reach by time. */
-const silentEnds: ReadonlySet<EndReason> = new Set(['ended-elsewhere', 'kicked', 'too-many']);
+const silentEnds: ReadonlySet<EndReason> = new Set(['ended-elsewhere', 'kicked', 'locked', 'too-many']);
 
 /** Signs a session that ended elsewhere out of its webmail, best effort, if this node had its jar open. */
 export function createLogoutOfEnded(logout: Logout): (session: LiveSession, reason: EndReason) => void {

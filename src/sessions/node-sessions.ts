@@ -86,6 +86,15 @@ export class NodeSessions implements SessionFinder {
     await Promise.all(here.map((session) => this.end(session.key, reason)));
   }
 
+  /** Ends the sessions that this node has in memory whose user or network is locked. */
+  async endLocked(): Promise<void> {
+    const { lockedBy = () => undefined } = this.#options;
+    for (const { key, record } of Array.from(this.#cache.values())) {
+      const by = lockedBy(record);
+      if (by !== undefined) void this.end(key, 'locked', by);
+    }
+  }
+
   /**
    * Moves a session that this node has in memory to another host, where `fresh` holds the cookies of a new sign-in.
    * `elsewhere`: another node was first, and its host counts; `gone`: the session has ended meanwhile. Rejects if the

@@ -35,6 +35,8 @@ export interface SessionCacheOptions {
   readonly holder: { readonly config: { readonly sessions: SessionTimes } };
   /** Which cookies of a backend stay in the gateway although they are not HttpOnly: its driver says so. */
   readonly ownsCookie: (backend: BackendName) => (name: string) => boolean;
+  /** Who locked the user or the network of a session; undefined if nobody did. Asked when a session is read from the store. */
+  readonly lockedBy?: (record: SessionRecord) => string | undefined;
   /** Called for each session that has ended while this node had it in memory, with its jar still open. */
   readonly ended?: (session: LiveSession, reason: EndReason) => void;
   /** The number of sessions that are kept in memory. */
@@ -67,6 +69,7 @@ export class SessionCache {
   readonly #log: Log;
   readonly #holder: SessionCacheOptions['holder'];
   readonly #ended: SessionCacheOptions['ended'];
+  readonly #lockedBy: NonNullable<SessionCacheOptions['lockedBy']>;
   readonly #sessions: CachedSessions;
   readonly #reader: ReturnType<typeof createUndisturbedReader>;
   readonly #endings: SessionEndings;
@@ -87,6 +90,7 @@ export class SessionCache {
     this.#log = log;
     this.#holder = options.holder;
     this.#ended = options.ended;
+    this.#lockedBy = options.lockedBy ?? (() => undefined);
     this.#overCheckedAtMs = clock.nowMs();
     this.#sessions = new CachedSessions(options.cacheLimit ?? defaultCacheLimit);
     this.#reader = createUndisturbedReader(store);
@@ -261,9 +265,11 @@ export class SessionCache {
     }
     const { record } = stored.session;
     const lastUseMs = Math.max(stored.session.lastUseMs, cached?.lastUseMs ?? 0);
-    const over = endByTime(record, lastUseMs, this.#holder.config.sessions.idleTimeoutMs, this.#clock.nowMs());
+    const by = this.#lockedBy(record);
+    const { idleTimeoutMs } = this.#holder.config.sessions;
+    const over = by === undefined ? endByTime(record, lastUseMs, idleTimeoutMs, this.#clock.nowMs()) : 'locked';
     if (over !== undefined) {
-      void this.end(key, over);
+      void this.end(key, over, by);
       return { kind: 'ended', reason: over };
     }
     const session =

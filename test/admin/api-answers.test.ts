@@ -75,6 +75,16 @@ describe('what docs/openapi.yaml says of answers', () => {
     await ask('DELETE', '/users/bob/move', { reason }, 404);
   });
 
+  it('is true of locks', async () => {
+    await ask('POST', '/locks', { users: ['anna', 'a b'], networks: ['192.0.2.9/24', '0.0.0.0/0'], dry_run: true });
+    const texts = { en: 'Call us.' };
+    const until = '2040-01-01T00:00:00Z';
+    await ask('POST', '/locks', { users: ['anna'], domains: ['other.test'], reason, until, texts });
+    await ask('GET', '/locks?kind=user&user=anna');
+    await ask('DELETE', '/locks', { users: ['anna'], domains: ['other.test'], networks: ['::1'], reason });
+    await ask('DELETE', '/locks', { users: ['anna'], reason }, 404);
+  });
+
   it('is true of penalties', async () => {
     await failToSignIn('alice');
     await ask('GET', '/penalties?without_delay=true');

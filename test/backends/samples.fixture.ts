@@ -108,9 +108,11 @@ export async function openState(): Promise<StateReplica> {
   await replica.open();
   return {
     isFollowed: () => replica.isFollowed(),
+    version: () => replica.version(),
     states: replica.states,
     active: replica.active,
     overrides: replica.overrides,
+    locks: replica.locks,
     homes: replica.homes,
     moves: replica.moves,
     table: (name, parse) => replica.table(name, parse),

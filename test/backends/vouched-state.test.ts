@@ -13,6 +13,7 @@ import {
   parseActiveHost,
   parseForgotten,
   parseFoundHome,
+  parseLock,
   parseMove,
   parseOverride,
   parseReloadOrder,
@@ -74,6 +75,7 @@ const entries: Readonly<Record<ReadTable, { readonly text: string; readonly pars
   states: entry(setState('MAINT'), parseSetState),
   active: entry({ host: 'a/2', by: 'ops', reason: 'disks', sinceMs: 1, from: 'a' }, parseActiveHost),
   overrides: entry({ backend: 'b', reason: 'moved', by: 'ops', sinceMs: 1 }, parseOverride),
+  locks: entry({ reason: 'abused', by: 'ops', sinceMs: 1, texts: { en: 'Locked.' } }, parseLock),
   homes: entry({ backend: 'b', from: 'a', sinceMs: 1 }, parseFoundHome),
   moves: entry(
     { from: 'a', to: 'b', phase: 'done', reason: 'full', by: 'ops', node: 'n', startedAtMs: 1, phaseAtMs: 2 },

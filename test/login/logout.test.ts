@@ -79,8 +79,8 @@ test('a session that was kicked is signed out of its webmail; one whose end the 
   const { userAgent, publicOrigin, clientAddress } = session.record;
   for (const reason of endReasons) logoutOfEnded(session, reason);
   const one = [session.record, { userAgent, publicOrigin, clientAddress }];
-  // From another device, by an operator, by too many.
-  assert.deepEqual(told, [one, one, one]);
+  // From another device, by an operator, by a lock, by too many.
+  assert.deepEqual(told, [one, one, one, one]);
 });
 
 test('a mailbox that staff opened is signed out of its webmail, however it ends', () => {

@@ -1,0 +1,203 @@
+import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import { createNetworkMatch, namedNetwork } from '../core/ip-networks.ts';
+import type { Log } from '../core/log.ts';
+import type { SessionRecord } from '../core/session.ts';
+import type { StateReplica } from './state-replica.ts';
+import type { Lock } from './state-values.ts';
+
+/** What a lock can name. */
+export const lockKinds = ['user', 'domain', 'network'] as const;
+
+/** A user, a domain or a network. */
+export type LockKind = (typeof lockKinds)[number];
+
+/** The user, domain or network that a lock names, in its one spelling. */
+export interface LockTarget {
+  readonly kind: LockKind;
+  readonly name: string;
+}
+
+/** A lock that is in force. */
+export interface StandingLock extends LockTarget, Lock {}
+
+/** The key of a lock in the state. */
+export function lockKey({ kind, name }: LockTarget): string {
+  return `${kind}:${name}`;
+}
+
+/** Reads a key of the state; undefined for a key of another version. */
+function targetOf(key: string): LockTarget | undefined {
+  const colon = key.indexOf(':');
+  const kind = lockKinds.find((one) => one === key.slice(0, colon));
+  return kind === undefined ? undefined : { kind, name: key.slice(colon + 1) };
+}
+
+/** A lock as somebody orders it. */
+export type LockOrder = Omit<Lock, 'sinceMs'>;
+
+/** A node that may not know of a change yet, and why. */
+export interface UnreachedNode {
+  readonly name: string;
+  readonly why: string;
+}
+
+/** What a change of the locks has reached. */
+export interface LockChange {
+  /** The nodes that are known, this one and those not reached included. */
+  readonly nodes: number;
+  readonly unreached: readonly UnreachedNode[];
+  /** The targets that were locked before. */
+  readonly before: readonly LockTarget[];
+}
+
+/** What locking ended besides. */
+export interface LockingEnd extends LockChange {
+  /** Sessions of all nodes. Of domains and networks, other nodes may have ended some more. */
+  readonly ended: number;
+  /** Why the sessions that no node has in memory could not be listed; undefined if they could. */
+  readonly unlisted?: string;
+}
+
+/** Changes the locks of all nodes. Both reject with ERR_STORE_UNAVAILABLE if the store does not take the change. */
+export interface LockControl {
+  /** Locks, ends what is open, and waits up to two seconds until all nodes know. */
+  lock(targets: readonly LockTarget[], order: LockOrder): Promise<LockingEnd>;
+  unlock(targets: readonly LockTarget[], by: string): Promise<LockChange>;
+}
+
+interface LocksOptions {
+  readonly state: Pick<StateReplica, 'locks' | 'watch'>;
+  readonly log: Log;
+}
+
+type RecordParts = Pick<SessionRecord, 'user' | 'clientAddress' | 'impersonation'>;
+
+/** The longest pause of the timer that removes locks whose time is over. */
+const longestPauseMs = 60_000;
+/** The pause before a removal is tried again that the store did not take. */
+const retryMs = 5_000;
+
+/**
+ * The locks that are in force, as this process knows them: from memory, so that a question costs nothing. It is made
+ * before the state that it follows, because sessions need it.
+ */
+export class Locks implements Disposable {
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+  /** How many there are. Without any, no question has to be asked. */
+  count = 0;
+  #options: LocksOptions | undefined;
+  #networks: readonly { readonly key: string; readonly contains: (address: string) => boolean }[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #stopWatching: () => void = () => {};
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Follows the state from now on. */
+  follow(options: LocksOptions): void {
+    this.#options = options;
+    this.#index();
+    this.#stopWatching = options.state.watch((changed) => {
+      // Without entries, the store has lost them.
+      if (changed.length > 0 && !changed.some(({ table }) => table === 'locks')) return;
+      this.#index();
+      for (const listener of this.#listeners) listener();
+    });
+  }
+
+  /** Calls `listener` after each change of the locks. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** The lock of a user or of the user's domain; undefined if there is none. */
+  ofUser(user: string): StandingLock | undefined {
+    const domain = user.slice(user.lastIndexOf('@') + 1);
+    return this.#get(`user:${user}`) ?? (user.includes('@') ? this.#get(`domain:${domain}`) : undefined);
+  }
+
+  /** The lock of a network that this address lies in; undefined if there is none. */
+  ofAddress(address: string): StandingLock | undefined {
+    for (const { key, contains } of this.#networks) {
+      const lock = contains(address) ? this.#get(key) : undefined;
+      if (lock !== undefined) return lock;
+    }
+    return undefined;
+  }
+
+  /** The lock that ends a session: of the person who has it, who is staff for an opened mailbox, or of the network. */
+  ofSession({ user, clientAddress, impersonation }: RecordParts): StandingLock | undefined {
+    return this.ofUser(impersonation?.actor ?? user) ?? this.ofAddress(clientAddress);
+  }
+
+  /** The lock of exactly this; undefined if there is none. */
+  named(target: LockTarget): StandingLock | undefined {
+    return this.#get(lockKey(target));
+  }
+
+  /** All that are in force. */
+  *all(): Iterable<StandingLock> {
+    for (const key of this.#options?.state.locks.all().keys() ?? []) {
+      const lock = this.#get(key);
+      if (lock !== undefined) yield lock;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopWatching();
+    this.#listeners.clear();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #get(key: string): StandingLock | undefined {
+    const lock = this.#options?.state.locks.get(key);
+    const target = lock === undefined ? undefined : targetOf(key);
+    return lock === undefined || target === undefined || this.#isOver(lock) ? undefined : { ...target, ...lock };
+  }
+
+  #isOver({ untilMs }: Lock): boolean {
+    return untilMs !== undefined && untilMs <= this.#clock.nowMs();
+  }
+
+  #index(): void {
+    const keys = [...(this.#options?.state.locks.all().keys() ?? [])];
+    this.count = keys.length;
+    this.#networks = keys.flatMap((key) => {
+      const target = key.startsWith('network:') ? targetOf(key) : undefined;
+      const isNetwork = target !== undefined && namedNetwork(target.name) !== undefined;
+      return isNetwork ? [{ key, contains: createNetworkMatch([target.name]) }] : [];
+    });
+    this.#removeLater();
+  }
+
+  /** Plans the removal of the lock that ends next. */
+  #removeLater(atLeastMs = 0): void {
+    clearTimeout(this.#timer);
+    const ends = [...(this.#options?.state.locks.all().values() ?? [])].flatMap(({ untilMs }) => untilMs ?? []);
+    if (ends.length === 0) return;
+    const leftMs =
+      ends.reduce((soonest, end) => Math.min(soonest, end), Number.POSITIVE_INFINITY) - this.#clock.nowMs();
+    const pauseMs = Math.max(atLeastMs, Math.min(leftMs, longestPauseMs), 0);
+    this.#timer = setTimeout(() => void this.#removeOver(), pauseMs).unref();
+  }
+
+  /** Removes what is over. Of several nodes, one removes it and says so. */
+  async #removeOver(): Promise<void> {
+    const { state, log } = this.#options ?? {};
+    const over = [...(state?.locks.all() ?? [])].filter(([, lock]) => this.#isOver(lock));
+    for (const [key] of over) {
+      try {
+        const taken = await state?.locks.take(key, (now) => this.#isOver(now));
+        if (taken !== undefined) log?.info('lock-over', { key, by: taken.by });
+      } catch (error) {
+        // It has no force any more, whether the store has it or not.
+        if (!(error instanceof PosternError)) throw error;
+      }
+    }
+    if (this.#timer !== undefined) this.#removeLater(retryMs);
+  }
+}
