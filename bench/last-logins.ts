@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createClient } from 'redis';
@@ -75,6 +75,14 @@ await using cluster = await startCluster();
 const head = `public_url: http://mail.example.test
 operators: { listen: "127.0.0.1:0", socket: api.sock }`;
 
+/** A hundredth of the names signed in never. */
+writeFileSync(
+  join(cluster.folder, 'names.txt'),
+  Array.from({ length: users }, (_, n) => `${n % 100 === 0 ? 'unused' : 'firstname'}.lastname${n}@example.org\n`).join(
+    '',
+  ),
+);
+
 async function measureListing(name: string, configFile: string): Promise<void> {
   const node = await cluster.startNode(configFile);
   const before = cpuSeconds(node.child.pid);
@@ -86,6 +94,8 @@ async function measureListing(name: string, configFile: string): Promise<void> {
   tell(`${name}: list ${all.lines - 1} users by the command, seconds`, all.seconds);
   const none = await list(configFile, ['--before', '2000-01-01']);
   tell(`${name}: find that ${none.lines - 1} of them are inactive, seconds`, none.seconds);
+  const never = await list(configFile, ['--never', join(cluster.folder, 'names.txt')]);
+  tell(`${name}: find ${never.lines - 1} of a list of ${users} names who never did, s`, never.seconds);
   await node[Symbol.asyncDispose]();
 }
 
@@ -116,7 +126,7 @@ async function measureListing(name: string, configFile: string): Promise<void> {
   client.destroy();
   const configFile = await cluster.configure(
     'redis',
-    `${head}\nsessions: { redis: "${server.url}", keys_file: r.keys }`,
+    `${head}\ndirectory: { sources: [{ type: static, backend: a }] }\nsessions: { redis: "${server.url}", keys_file: r.keys }`,
   );
   await measureListing('Redis', configFile);
 }
@@ -129,7 +139,7 @@ async function measureListing(name: string, configFile: string): Promise<void> {
   tell(`embedded: flush of ${usersOfFlush} users, ms`, ms);
   const configFile = await cluster.configure(
     'embedded',
-    `${head}\nsessions: { store_file: bench.sqlite, keys_file: e.keys }`,
+    `${head}\ndirectory: { sources: [{ type: static, backend: a }] }\nsessions: { store_file: bench.sqlite, keys_file: e.keys }`,
   );
   await measureListing('embedded', configFile);
 }
