@@ -16,6 +16,7 @@ import { defined } from './core/objects.ts';
 import type { HostEvidence } from './core/placement.ts';
 import type { SessionStore } from './core/session.ts';
 import type { AskLeader } from './directory/source.ts';
+import { tellOfState } from './gateway/lock-control.ts';
 import { openNode } from './gateway/node.ts';
 import { openDirectoryService, openOperators } from './gateway/operator-listeners.ts';
 import { ConfigHolder, type ConfigSnapshot, type GatewayNode, type UserListeners } from './gateway/parts.ts';
@@ -234,16 +235,8 @@ function loadInTime(load: () => Promise<void>, log: Log): void {
 function beginReports(node: GatewayNode, { workers }: Config, availability: Availability, team?: Team): void {
   const draining = (): boolean => availability.state() === 'drain';
   const degraded = () => availability.readiness().degraded;
-  const stateVersion = (): number | undefined => {
-    const own = node.cluster.state.version();
-    const ofWorkers = team === undefined ? own : team.stateVersion();
-    return own === undefined || ofWorkers === undefined ? undefined : Math.min(own, ofWorkers);
-  };
+  const stateVersion = tellOfState(node, team);
   node.reports.begin({ workers, draining, degraded, stateVersion }, (report) => team?.tellNode(report));
-  // Whoever locks a user waits for this.
-  const tell = (): void => void node.reports.publish();
-  if (team === undefined) node.locks.onChange(tell);
-  else team.onStateVersion(tell);
 }
 
 /** The metrics of the first process and of its workers, as those of one. */

@@ -50,7 +50,7 @@ const maxListedLocks = 1000;
 /** Names of one request. A file of names is sent in parts. */
 const namesOfRequest = 200;
 /** Names that the directory is asked about, and audited, at once. */
-const namesAtOnce = 50;
+const targetsAtOnce = 50;
 /** A wider network would lock out the world by a slip of the hand. */
 const shortestPrefix = { 4: 8, 6: 16 } as const;
 const fields: Readonly<Record<LockKind, string>> = { user: 'users', domain: 'domains', network: 'networks' };
@@ -140,8 +140,8 @@ class LockRequests {
       throw new ApiRefusal(400, `name 1 to ${namesOfRequest} users, domains or networks, as lists of texts`);
     }
     const named: (NamedTarget | WrongName)[] = [];
-    for (let from = 0; from < typed.length; from += namesAtOnce) {
-      named.push(...(await Promise.all(typed.slice(from, from + namesAtOnce).map((one) => this.#nameOf(one)))));
+    for (let from = 0; from < typed.length; from += targetsAtOnce) {
+      named.push(...(await Promise.all(typed.slice(from, from + targetsAtOnce).map((one) => this.#nameOf(one)))));
     }
     return named;
   }
@@ -192,8 +192,8 @@ class LockRequests {
     targets: readonly LockTarget[],
     facts: AuditFacts,
   ): Promise<void> {
-    for (let from = 0; from < targets.length; from += namesAtOnce) {
-      const some = targets.slice(from, from + namesAtOnce).map(({ kind, name: subject }) => {
+    for (let from = 0; from < targets.length; from += targetsAtOnce) {
+      const some = targets.slice(from, from + targetsAtOnce).map(({ kind, name: subject }) => {
         const line = { event, ...askerOf(request), subject, facts: { kind, ...facts } };
         return recordIfPossible(this.#deps.audit, line);
       });

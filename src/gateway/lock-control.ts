@@ -17,7 +17,7 @@ import { canonicalUser } from '../core/names.ts';
 import { type AgedReport, type NodeReport, reportLivesMs } from '../core/node-report.ts';
 import type { ListedSession } from '../core/session.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
-import type { NodeReports } from './parts.ts';
+import type { GatewayNode, NodeReports } from './parts.ts';
 
 interface LockControlOptions {
   readonly state: Pick<StateReplica, 'locks' | 'version'>;
@@ -32,7 +32,7 @@ interface LockControlOptions {
 const confirmedWithinMs = 2_000;
 const askEveryMs = 100;
 /** Entries that are written, and users whose sessions are listed, at once. */
-const entriesAtOnce = 50;
+const writesAtOnce = 50;
 
 /** Creates the control of the locks. What a lock ends besides the sessions is ended in `#endOpen`. */
 export function createLockControl(options: LockControlOptions): LockControl {
@@ -69,8 +69,8 @@ class SharedLocks implements LockControl {
   /** Rejects with how much was written, if the store fails on the way. */
   async #writeAll(targets: readonly LockTarget[], write: (key: string) => Promise<void>): Promise<void> {
     let done = 0;
-    for (let from = 0; from < targets.length; from += entriesAtOnce) {
-      const some = targets.slice(from, from + entriesAtOnce).map(async (target) => {
+    for (let from = 0; from < targets.length; from += writesAtOnce) {
+      const some = targets.slice(from, from + writesAtOnce).map(async (target) => {
         await write(lockKey(target));
         done += 1;
       });
@@ -87,8 +87,8 @@ class SharedLocks implements LockControl {
   async #ofUsers(targets: readonly LockTarget[]): Promise<readonly ListedSession[]> {
     const users = targets.filter(({ kind }) => kind === 'user').map(({ name }) => canonicalUser(name));
     const found: ListedSession[] = [];
-    for (let from = 0; from < users.length; from += entriesAtOnce) {
-      const some = users.slice(from, from + entriesAtOnce).map((user) => this.#options.sessions.sessionsOfUser(user));
+    for (let from = 0; from < users.length; from += writesAtOnce) {
+      const some = users.slice(from, from + writesAtOnce).map((user) => this.#options.sessions.sessionsOfUser(user));
       found.push(...(await Promise.all(some)).flat());
     }
     return found;
@@ -165,4 +165,28 @@ function unreachedNode({ report: { name, stateVersion }, ageMs }: AgedReport): U
   if (ageMs > reportLivesMs) return { name, why: `it has been silent for ${Math.round(ageMs / 1000)} s` };
   const isOld = stateVersion === undefined;
   return { name, why: isOld ? 'it has not said that it knows of locks' : 'it has not confirmed within 2 s' };
+}
+
+/** The worker processes of a node, as far as they follow the state. */
+interface StateFollowers {
+  stateVersion(): number | undefined;
+  onStateVersion(listener: () => void): void;
+}
+
+/**
+ * Publishes the node's report as soon as the node knows more of the locks: whoever locks a user waits for it. Returns
+ * what all of its processes know, as the version of the state; undefined if one has not read it.
+ */
+export function tellOfState(
+  { cluster, locks, reports }: Pick<GatewayNode, 'cluster' | 'locks' | 'reports'>,
+  workers: StateFollowers | undefined,
+): () => number | undefined {
+  const tell = (): void => void reports.publish();
+  if (workers === undefined) locks.onChange(tell);
+  else workers.onStateVersion(tell);
+  return () => {
+    const own = cluster.state.version();
+    const ofWorkers = workers === undefined ? own : workers.stateVersion();
+    return own === undefined || ofWorkers === undefined ? undefined : Math.min(own, ofWorkers);
+  };
 }

@@ -331,10 +331,9 @@ function problemText(
   locale: Locale,
   reader: Pick<LoginViewState, 'timeZone' | 'nowMs'>,
 ): string {
-  if (lock !== undefined) return lockText(locale, lock, reader);
-  return closure === undefined
-    ? locale.text(key, values)
-    : closureText(locale, closure, { as: 'visitor', ...reader }).text;
+  if (lock) return lockText(locale, lock, reader);
+  if (closure === undefined) return locale.text(key, values);
+  return closureText(locale, closure, { as: 'visitor', ...reader }).text;
 }
 
 /** Why the last session ended: by the session itself, or by the address if the cookie is gone. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
-import { type DirectorySource, type HomeLookup, type ReferredUser, TryAgainLater } from '../core/directory.ts';
+import { type HomeLookup, type ReferredUser, TryAgainLater } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import {
@@ -17,13 +17,12 @@ import type {
   BasicAuthentication,
   BasicLoginAttempt,
   BasicLoginCredentials,
-  Passdb,
   PasswordCheck,
-  Referrals,
   ServerWords,
 } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
 import {
+  type AuthenticationDeps,
   cannotBeChecked,
   checkingHome,
   type ClosedHome,
@@ -32,20 +31,14 @@ import {
   type FoundUser,
   type Home,
   isMalformedPassword,
-  type NetworkLock,
   requireConfigured,
 } from './authentication.ts';
 import { neverGone, type Wait } from './limits.ts';
-import type { Penalty } from './penalty.ts';
 import type { VerifiedPassword, VerifiedPasswords } from './verified-passwords.ts';
 
-interface BasicAuthenticationDeps {
-  readonly parseName: LoginNameParser;
-  readonly directory: Pick<DirectorySource, 'lookup'>;
-  readonly networkLock?: NetworkLock;
+interface BasicAuthenticationDeps
+  extends Pick<AuthenticationDeps, 'parseName' | 'directory' | 'networkLock' | 'penalty' | 'passdb'> {
   readonly checks: VerifiedPasswords;
-  readonly penalty: Penalty;
-  readonly passdb: Passdb & Referrals;
   /** As for a sign-in by the page. */
   readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | ClosedHome | undefined;
   readonly clock: Clock;
