@@ -8,7 +8,7 @@ import {
   type Locks,
   type LockTarget,
   type StandingLock,
-} from '../backends/locks.ts';
+} from '../backends/user-orders.ts';
 import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';

@@ -1,5 +1,5 @@
-import { withOverrides } from '../backends/overrides.ts';
 import type { StateReplica } from '../backends/state-replica.ts';
+import { withOverrides } from '../backends/user-orders.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';

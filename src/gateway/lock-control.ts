@@ -1,3 +1,5 @@
+import type { StateReplica } from '../backends/state-replica.ts';
+import type { Lock } from '../backends/state-values.ts';
 import {
   lockKey,
   type LockChange,
@@ -7,9 +9,7 @@ import {
   type LockTarget,
   type Locks,
   type UnreachedNode,
-} from '../backends/locks.ts';
-import type { StateReplica } from '../backends/state-replica.ts';
-import type { Lock } from '../backends/state-values.ts';
+} from '../backends/user-orders.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
@@ -17,9 +17,10 @@ import { canonicalUser } from '../core/names.ts';
 import { type AgedReport, type NodeReport, reportLivesMs } from '../core/node-report.ts';
 import type { ListedSession } from '../core/session.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
-import type { GatewayNode, NodeReports } from './parts.ts';
+import type { NodeReports } from './parts.ts';
 
-interface LockControlOptions {
+/** Options of createLockControl. */
+export interface LockControlOptions {
   readonly state: Pick<StateReplica, 'locks' | 'version'>;
   readonly locks: Pick<Locks, 'named' | 'ofSession'>;
   readonly sessions: Pick<NodeSessions, 'allSessions' | 'sessionsOfUser' | 'end'>;
@@ -165,28 +166,4 @@ function unreachedNode({ report: { name, stateVersion }, ageMs }: AgedReport): U
   if (ageMs > reportLivesMs) return { name, why: `it has been silent for ${Math.round(ageMs / 1000)} s` };
   const isOld = stateVersion === undefined;
   return { name, why: isOld ? 'it has not said that it knows of locks' : 'it has not confirmed within 2 s' };
-}
-
-/** The worker processes of a node, as far as they follow the state. */
-interface StateFollowers {
-  stateVersion(): number | undefined;
-  onStateVersion(listener: () => void): void;
-}
-
-/**
- * Publishes the node's report as soon as the node knows more of the locks: whoever locks a user waits for it. Returns
- * what all of its processes know, as the version of the state; undefined if one has not read it.
- */
-export function tellOfState(
-  { cluster, locks, reports }: Pick<GatewayNode, 'cluster' | 'locks' | 'reports'>,
-  workers: StateFollowers | undefined,
-): () => number | undefined {
-  const tell = (): void => void reports.publish();
-  if (workers === undefined) locks.onChange(tell);
-  else workers.onStateVersion(tell);
-  return () => {
-    const own = cluster.state.version();
-    const ofWorkers = workers === undefined ? own : workers.stateVersion();
-    return own === undefined || ofWorkers === undefined ? undefined : Math.min(own, ofWorkers);
-  };
 }

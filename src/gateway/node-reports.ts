@@ -15,7 +15,7 @@ import {
 import { defined } from '../core/objects.ts';
 import type { RunScript } from '../core/state-store.ts';
 import { type BackendTraffic, loginsOf, noTraffic, sliceMs, type Traffic } from '../observe/traffic.ts';
-import type { ConfigHolder, NodeReports, NodeStanding } from './parts.ts';
+import type { ConfigHolder, GatewayNode, NodeReports, NodeStanding } from './parts.ts';
 
 interface NodeReportsOptions {
   readonly name: string;
@@ -227,3 +227,27 @@ return reply`;
 
 /** KEYS reports. ARGV name. */
 const withdrawScript = `return redis.call('HDEL', KEYS[1], ARGV[1])`;
+
+/** The worker processes of a node, as far as they follow the state. */
+interface StateFollowers {
+  stateVersion(): number | undefined;
+  onStateVersion(listener: () => void): void;
+}
+
+/**
+ * Publishes the node's report as soon as the node knows more of the locks: whoever locks a user waits for it. Returns
+ * what all of its processes know, as the version of the state; undefined if one has not read it.
+ */
+export function tellOfState(
+  { cluster, locks, reports }: Pick<GatewayNode, 'cluster' | 'locks' | 'reports'>,
+  workers: StateFollowers | undefined,
+): () => number | undefined {
+  const tell = (): void => void reports.publish();
+  if (workers === undefined) locks.onChange(tell);
+  else workers.onStateVersion(tell);
+  return () => {
+    const own = cluster.state.version();
+    const ofWorkers = workers === undefined ? own : workers.stateVersion();
+    return own === undefined || ofWorkers === undefined ? undefined : Math.min(own, ofWorkers);
+  };
+}

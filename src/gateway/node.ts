@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Health } from '../backends/health.ts';
-import { Locks } from '../backends/locks.ts';
+import { type LockControl, Locks } from '../backends/user-orders.ts';
 import type { StoreStanding } from '../admin/api-status.ts';
 import type { Config } from '../config/config.ts';
 import { readBuild } from '../core/build.ts';
@@ -32,7 +32,7 @@ import { BrowserSessions } from '../sessions/browser-session.ts';
 import type { NodeSessions, NodeSessionsOptions } from '../sessions/node-sessions.ts';
 import { openServerKeys } from '../sessions/server-keys.ts';
 import { openClusterState } from './cluster-state.ts';
-import { createLockControl } from './lock-control.ts';
+import type { LockControlOptions } from './lock-control.ts';
 import { createNodeReports } from './node-reports.ts';
 import type { ClusterState, ConfigHolder, GatewayNode, NodeSupport, SharedParts } from './parts.ts';
 import { openStatistics } from './statistics.ts';
@@ -107,7 +107,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     inFlightPerHost: basis.inFlightPerHost,
     cluster,
     locks: basis.locks,
-    lockControl: createLockControl({ ...basis, ...cluster, reports, clock: systemClock }),
+    lockControl: loadedLockControl({ ...basis, ...cluster, reports, clock: systemClock }),
     reports,
     traffic: basis.traffic,
     audit: cluster.audit,
@@ -127,6 +127,15 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
       ...defined({ askLeader: worker?.askLeader }),
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** The control of the locks, which is loaded when somebody locks or unlocks. */
+function loadedLockControl(options: LockControlOptions): LockControl {
+  const control = async () => (await import('./lock-control.ts')).createLockControl(options);
+  return {
+    lock: async (...order) => (await control()).lock(...order),
+    unlock: async (...order) => (await control()).unlock(...order),
   };
 }
 

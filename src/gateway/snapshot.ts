@@ -1,4 +1,4 @@
-import { refusalBy, withLocks, withOverrides } from '../backends/overrides.ts';
+import { refusalBy, withLocks, withOverrides } from '../backends/user-orders.ts';
 import type { Config } from '../config/config.ts';
 import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';

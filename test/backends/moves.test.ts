@@ -12,7 +12,7 @@ import {
   type Moves,
   runHook,
 } from '../../src/backends/moves.ts';
-import { withOverrides } from '../../src/backends/overrides.ts';
+import { withOverrides } from '../../src/backends/user-orders.ts';
 import type { StateReplica } from '../../src/backends/state-replica.ts';
 import type { Move } from '../../src/backends/state-values.ts';
 import { type HomeLookup, TryAgainLater } from '../../src/core/directory.ts';
