@@ -27,6 +27,24 @@ async function pop3(port: number, user: string, password: string): Promise<strin
   return (await session.ask(`USER ${user}`)) + (await session.ask(`PASS ${password}`));
 }
 
+/** Stores a script by ManageSieve. Resolves with the list of scripts, or with the answer to a sign-in that was refused. */
+async function sieve(port: number, user: string, password: string): Promise<string> {
+  // It greets with its abilities.
+  using session = await openLines(port);
+  const answer = async (): Promise<string> => {
+    for (let line = await session.next(); ; line = await session.next()) if (/^(?:OK|NO|BYE)\b/.test(line)) return line;
+  };
+  await answer();
+  const identity = Buffer.from(`\0${user}\0${password}`).toString('base64');
+  const login = await session.ask(`AUTHENTICATE "PLAIN" "${identity}"`);
+  const signedIn = /^(?:OK|NO|BYE)\b/.test(login) ? login : await answer();
+  if (!signedIn.startsWith('OK')) return signedIn;
+  const script = '# of a test\r\nkeep;\r\n';
+  const put = await session.ask(`PUTSCRIPT "held" {${script.length}+}\r\n${script}`);
+  if (!put.startsWith('OK')) return put;
+  return await session.ask('LISTSCRIPTS');
+}
+
 /** A source of the directory that has suspended everybody at gone.test, and cannot say anything of others. */
 async function startDesk() {
   const server = createServer((request, response) => {
@@ -99,7 +117,7 @@ directory:
 directory_service:
   listen: 127.0.0.1:${service}
   key_file: key
-  ports: { imap: ${lab.port(143)}, pop3: ${lab.port(110)} }
+  ports: { imap: ${lab.port(143)}, pop3: ${lab.port(110)}, sieve: ${lab.port(4190)} }
 passdb: { tls_ca_file: ${JSON.stringify(lab.caFile)} }
 backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
 `,
@@ -147,6 +165,20 @@ backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
       assert.match(await pop3(proxy.pop3Port, 'bob', 'bob-pw'), /^\+OK\+OK/);
       assert.match(await pop3(proxy.pop3Port, 'zoe@example.test', 'zoe-pw'), /^\+OK-ERR \[AUTH\]/);
       assert.match(await pop3(proxy.pop3Port, 'alice@away.test', 'alice-pw'), /^\+OK-ERR \[SYS\/TEMP\]/);
+    });
+
+    test('ManageSieve goes the same way, and scripts are stored on the user’s own server', async () => {
+      for (const [user, password, backend] of [
+        ['alice@example.test', 'alice-pw', 'a'],
+        ['robert', 'bob-pw', 'b'],
+      ] as const) {
+        assert.equal(await sieve(proxy.sievePort, user, password), '"held"', await proxy.log());
+        const folder = `${lab.dataFolder}/${backend}/data/mail/${backend === 'a' ? 'alice' : 'bob'}@example.test/sieve`;
+        assert.match(readFileSync(join(folder, 'held.sieve'), 'utf8'), /^# of a test/);
+        await rm(folder, { recursive: true });
+      }
+      assert.match(await sieve(proxy.sievePort, 'zoe@example.test', 'zoe-pw'), /^NO "Authentication failed/);
+      assert.match(await sieve(proxy.sievePort, 'alice@away.test', 'alice-pw'), /^NO \(TRYLATER\)/);
     });
 
     test('a wrong password is refused by the mail server itself', async () => {

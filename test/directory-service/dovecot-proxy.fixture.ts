@@ -9,6 +9,7 @@ import { connects, startProgram } from '../programs.ts';
 export interface DovecotProxy extends AsyncDisposable {
   readonly imapPort: number;
   readonly pop3Port: number;
+  readonly sievePort: number;
   log(): Promise<string>;
 }
 
@@ -30,7 +31,7 @@ export async function startDovecotProxy(options: DovecotProxyOptions): Promise<D
   const { service, security, caFile, root } = options;
   const folder = await mkdtemp(join(tmpdir(), 'postern-dovecot-proxy-'));
   const at = (name: string): string => join(folder, name);
-  const [imapPort = 0, pop3Port = 0] = await freePorts(2);
+  const [imapPort = 0, pop3Port = 0, sievePort = 0] = await freePorts(3);
   await using unfinished = new AsyncDisposableStack();
   unfinished.defer(() => rm(folder, { recursive: true, force: true }));
   await chmod(folder, 0o755);
@@ -59,7 +60,7 @@ base_dir = ${at('run')}
 state_dir = ${at('run')}
 instance_name = postern-proxy-${imapPort}
 log_path = ${at('dovecot.log')}
-protocols = imap pop3
+protocols = imap pop3 sieve
 listen = 127.0.0.1
 ssl = no
 # The tests ask for refusals often, and measure no times.
@@ -80,6 +81,11 @@ service pop3-login {
     port = 0
   }
 }
+service managesieve-login {
+  inet_listener sieve {
+    port = ${sievePort}
+  }
+}
 service stats {
   unix_listener stats-writer {
     mode = 0666
@@ -98,6 +104,7 @@ service stats {
   return {
     imapPort,
     pop3Port,
+    sievePort,
     log: () => readFile(at('dovecot.log'), 'utf8'),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

@@ -23,7 +23,7 @@ function script_init()
 end
 
 -- Dovecot's protocols, by the names of directory_service.ports.
-local protocols = { imap = "imap", pop3 = "pop3", submission = "smtp" }
+local protocols = { imap = "imap", pop3 = "pop3", submission = "submission", sieve = "sieve" }
 
 -- "Later" is never "no": a client that hears "no" asks its user for another password, or forgets the right one.
 local function later(request, why)
