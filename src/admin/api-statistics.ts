@@ -122,7 +122,9 @@ class StatisticsRequests {
     let cursor: string | undefined = query.get('cursor') ?? '';
     // Few may be inactive: then an answer has those of several pages.
     for (let pages = 0; cursor !== undefined && pages < mostPages && shown.length < usersShown; pages += 1) {
-      const page: LastLoginsPage = await figures.lastLogins(cursor);
+      const page: LastLoginsPage = await figures.lastLogins(cursor).catch((error: unknown) => {
+        throw error instanceof RangeError ? new ApiRefusal(400, 'cursor is not the cursor of a page') : error;
+      });
       for (const one of page.users) if (latestOf(one.last) < beforeMs) shown.push(one);
       ({ cursor } = page);
     }

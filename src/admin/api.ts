@@ -77,12 +77,13 @@ export function createApi(deps: ApiDeps): Api {
     const address = request.socket.remoteAddress;
     const client =
       way === 'tcp' ? authenticate(request) : { by: `${operatorIn(request)} (socket)`, role: 'operator' as const };
-    const url = new URL(request.url ?? '/', 'http://operators.invalid');
+    const url = URL.parse(request.url ?? '/', 'http://operators.invalid');
+    if (url === null) throw noResource();
     const matches = routes.flatMap((route) => {
       const path = matchPath(route.path, url.pathname);
       return path === undefined ? [] : [{ route, path }];
     });
-    if (matches.length === 0) throw new ApiRefusal(404, 'there is no such resource: see docs/openapi.yaml');
+    if (matches.length === 0) throw noResource();
     const match = matches.find(({ route }) => route.method === request.method);
     if (match === undefined) throw new ApiRefusal(405, `this resource has no ${request.method ?? 'such method'}`);
     const why = whyForbidden(match.route, client);
@@ -154,6 +155,10 @@ function whyForbidden({ method, onlyReads, ofLocks }: ApiRoute, { by, role }: Ap
   if (role === 'lock') return ofLocks === true ? undefined : `${by} may only lock, unlock and list locks: ${needs}`;
   const mayUse = role === 'operator' || method === 'GET' || onlyReads === true;
   return mayUse ? undefined : `${by} may only read: ${needs}`;
+}
+
+function noResource(): ApiRefusal {
+  return new ApiRefusal(404, 'there is no such resource: see docs/openapi.yaml');
 }
 
 /** Returns the decoded parameters of a path, each one segment; undefined if the path does not match the route. */

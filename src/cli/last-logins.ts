@@ -7,7 +7,7 @@ import { type ApiReply, type AskApi, cell, refusalCode, rowsIn } from './api-cli
 import type { CommandEnvironment } from './environment.ts';
 import { countLines } from './named-arguments.ts';
 import { type ExitCode, exitCodes, type ListFormat } from './options.ts';
-import { createProgress } from './output.ts';
+import { createProgress, printable } from './output.ts';
 
 /** Bytes of names in one question, well below what the API takes. */
 const bytesAsked = 48_000;
@@ -124,7 +124,7 @@ export class LastLoginList {
     for (const [index, { found }] of rows.entries()) {
       if (found === 'signed-in' || found === 'never') continue;
       const { name = '', line = 0 } = names[index] ?? {};
-      this.#environment.complain(`line ${line}: ${name}: ${notSignedIn(found)}\n`);
+      this.#environment.complain(`line ${line}: ${printable(name)}: ${notSignedIn(found)}\n`);
       this.#code = found === 'could-not-ask' ? exitCodes.unavailable : this.#code;
     }
     this.#write(rows.filter(({ found }) => found === 'never'));

@@ -22,7 +22,17 @@ export function momentNamed(text: string): number {
   const dayMs = Date.parse(`${day}T00:00Z`);
   // Date.parse takes 30 February for 2 March.
   if (Number.isNaN(dayMs) || isoTime(dayMs).slice(0, 10) !== day) return Number.NaN;
-  return Date.parse(`${day}T${time}${zone}`);
+  const ms = Date.parse(`${day}T${time}${zone}`);
+  // A zone may lead out of the years of four digits, which nobody else reads.
+  return isoTime(Number.isNaN(ms) ? 0 : ms).length === 24 ? ms : Number.NaN;
+}
+
+/** The moments that a date can be: what lies further away has no text. */
+const furthestMs = 8_640_000_000_000_000;
+
+/** Whether a value that was stored is a moment, in milliseconds since the epoch. */
+export function isMoment(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= furthestMs;
 }
 
 /** Formats a time as ISO 8601 in UTC, to the millisecond. */

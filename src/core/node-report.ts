@@ -1,3 +1,4 @@
+import { isMoment } from './clock.ts';
 import { isObject, parseJson } from './objects.ts';
 
 /** Sign-ins by how they ended. `failed`: a server could not be asked, or too many sign-ins were waiting. */
@@ -179,7 +180,8 @@ function isNodeReport(value: unknown): value is NodeReport {
   return (
     isObject(value) &&
     ['name', 'version', 'commit', 'configHash'].every((key) => typeof value[key] === 'string') &&
-    ['configLoadedAtMs', 'startedAtMs', 'workers', 'atMs', 'sessions'].every((key) => isNumber(value[key])) &&
+    ['configLoadedAtMs', 'startedAtMs', 'atMs'].every((key) => isMoment(value[key])) &&
+    ['workers', 'sessions'].every((key) => isNumber(value[key])) &&
     typeof value['draining'] === 'boolean' &&
     Array.isArray(value['degraded']) &&
     value['degraded'].every((one) => typeof one === 'string') &&
@@ -224,5 +226,5 @@ function isLoginCounts(value: unknown): value is LoginCounts {
 }
 
 function isNumber(value: unknown): value is number {
-  return typeof value === 'number';
+  return Number.isFinite(value);
 }

@@ -89,7 +89,10 @@ export interface StatisticsStore extends AsyncDisposable {
   counts(tables: readonly string[]): Promise<readonly ReadonlyMap<string, number>[]>;
   /** About how many different users are in these sets together. */
   distinct(sets: readonly string[]): Promise<number>;
-  /** Some users with their last sign-ins, from a cursor on; `''` is the first. The answer has none at the end. */
+  /**
+   * Some users with their last sign-ins, from a cursor on; `''` is the first. The answer has none at the end. Rejects
+   * with a RangeError for a text that is none.
+   */
   lastLogins(cursor: string): Promise<LastLoginsPage>;
   lastLoginsOf(users: readonly string[]): Promise<readonly (LastLogin | undefined)[]>;
   /**
@@ -143,7 +146,10 @@ export interface StatisticsReader {
   users(
     asked: TimeSpan,
   ): Promise<{ readonly days: readonly DistinctUsers[]; readonly months: readonly DistinctUsers[] }>;
-  /** A page of users with their last sign-ins, those left out that are older than what is kept. `''` is the first. */
+  /**
+   * A page of users with their last sign-ins, those left out that are older than what is kept. `''` is the first. Rejects
+   * with a RangeError for a cursor that is none.
+   */
   lastLogins(cursor: string): Promise<LastLoginsPage>;
   lastLoginsOf(users: readonly string[]): Promise<readonly (LastLogin | undefined)[]>;
   /** Since when sign-ins are known: since the first count, or for as long as they are kept. Undefined before the first. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { ApiRefusal } from '../../src/admin/api-exchange.ts';
 import { statisticsRoutes } from '../../src/admin/api-statistics.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { backendName, canonicalUser } from '../login/named.fixture.ts';
@@ -34,4 +35,28 @@ it('the user behind an alias is erased; one who is gone, or whom nobody can be a
     assert.equal((await erase?.handle(request))?.status, 200);
   }
   assert.deepEqual(erased, ['alice@example.test', 'away@example.test', 'gone@example.test']);
+});
+
+it('a cursor that the store does not know is refused', async () => {
+  const routes = statisticsRoutes({
+    statistics: {
+      figures: async () => ({
+        logins: () => Promise.reject(new Error('not asked for')),
+        week: () => Promise.reject(new Error('not asked for')),
+        users: () => Promise.reject(new Error('not asked for')),
+        lastLoginsOf: () => Promise.reject(new Error('not asked for')),
+        lastLogins: () => Promise.reject(new RangeError('the cursor is not that of a page')),
+        knownSinceMs: async () => undefined,
+      }),
+      erase: async () => false,
+    },
+    userNamed: (typed = '') => canonicalUser(typed),
+    lookUp: async () => ({ kind: 'unknown-user' }),
+    audit: { record: async () => {} },
+    clock: { nowMs: Date.now },
+  });
+  const list = routes.find(({ name }) => name === 'listLastLogins');
+  const query = new URLSearchParams({ cursor: '-64000' });
+  const asked = list?.handle({ path: {}, query, body: {}, by: 'ops', way: 'tcp' });
+  await assert.rejects(asked ?? Promise.resolve(), (error) => error instanceof ApiRefusal && error.status === 400);
 });

@@ -82,11 +82,12 @@ describe('postern stats', () => {
 
   it('finds who of a list has never signed in, and tells lines that are nobody', async () => {
     const file = join(dirname(site.configFile), 'users.txt');
-    writeFileSync(file, 'Bob\n# a comment\n\nanna\nnobody@example.test\nbob@@x\n');
+    writeFileSync(file, 'Bob\n# a comment\n\nanna\nnobody@example.test\nbob@@x\nbob\x1b[2J\n');
     const { code, out, err } = await postern('last', '--never', file, '--format', 'csv');
     assert.deepEqual([code, out], [0, 'user,web,program,mail\r\nanna@example.test,,,\r\n']);
     assert.match(err, /^line 5: nobody@example\.test: no such user in the directory$/m);
     assert.match(err, /^line 6: bob@@x: cannot be a user name$/m);
+    assert.match(err, /^line 7: bob\ufffd\[2J: cannot be a user name$/m, 'it must not steer the terminal');
     writeFileSync(file, '\uFEFFANNA\r\n\r\n  Alice@EXAMPLE.Test \r\n');
     assert.deepEqual((await postern('last', '--never', file, '--format', 'csv')).out, out, 'as Windows writes it');
     const given = { lines: () => Readable.from(['anna', 'alice']) };

@@ -31,6 +31,8 @@ it('what names no moment is no other one: a day that does not exist, a bare numb
     '1',
     '2026',
     '20261101',
+    '9999-12-31T23:30-01:00',
+    '0000-01-01T00:30+01:00',
   ]) {
     assert.ok(Number.isNaN(momentNamed(text)), text);
   }

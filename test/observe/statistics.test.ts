@@ -394,6 +394,37 @@ describe('over Redis', () => {
     const leftMs = await redis.client().pTTL('{ps:state}:n:erased');
     assert.ok(leftMs > longestWaitMs && leftMs <= erasureKeptMs, `${leftMs}`);
   });
+
+  it('a cursor that is none is refused: a negative one would be as many questions', async () => {
+    let questions = 0;
+    const run: typeof redis.run = (...asked) => ((questions += 1), redis.run(...asked));
+    await using store: StatisticsStore = new RedisStatisticsStore(run, marksOf);
+    for (const cursor of ['-64000', '-1', '16384', '0.5', '1e3', '0x40', 'alice', ' '])
+      await assert.rejects(store.lastLogins(cursor), RangeError, cursor);
+    assert.equal(questions, 0);
+  });
+
+  it('what is no time and no figure is left out, and nothing else with it', async () => {
+    await using store: StatisticsStore = new RedisStatisticsStore(redis.run, marksOf);
+    const node = nodeOf((batch) => store.add(batch, keptMs, clockAt(startMs)), clockAt(startMs));
+    node.count({ way: 'web', result: 'signed-in', atMs: startMs, user: 'alice@example.test', backend: 'a' });
+    await node[Symbol.asyncDispose]();
+    const table = `days:${iso(startMs).slice(0, 10)}`;
+    await redis.client().hSet(`{ps:state}:n:${table}`, { 'backend|b|signed_in': '1e999', 'backend|c|signed_in': 'x' });
+    await redis.client().hSet('{ps:state}:n:l:0', 'bob@example.test', 'zzzzzzzzzzzz,,');
+    await redis.client().set('{ps:state}:n:began', '1e300');
+    const figures = figuresOf(store);
+    assert.deepEqual(
+      (await figures.lastLogins('')).users.map(({ user }) => user),
+      ['alice@example.test'],
+    );
+    assert.equal(await figures.knownSinceMs(), undefined);
+    const { rows } = await figures.logins('backend', { sinceMs: startMs, untilMs: startMs + dayMs });
+    assert.deepEqual(
+      rows.map(({ key }) => key),
+      ['a'],
+    );
+  });
 });
 
 contract('the embedded store', 1, () => new SqliteStatisticsStore(join(folder, `${(files += 1)}.sqlite`), marksOf));

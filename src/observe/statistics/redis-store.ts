@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.ts';
+import { type Clock, isMoment } from '../../core/clock.ts';
 import { PosternError } from '../../core/error.ts';
 import type { RunScript } from '../../core/state-store.ts';
 import {
@@ -208,7 +208,9 @@ export class RedisStatisticsStore implements StatisticsStore {
     const replies = await Promise.all(tables.map((table) => this.#run(readTableScript, [keyOf(table)], [])));
     return replies.map((reply) => {
       const pairs = pairsIn(reply).filter(([field]) => !field.startsWith('#'));
-      return new Map(pairs.map(([field, count]) => [field, Number(count)]));
+      return new Map(
+        pairs.flatMap(([field, count]) => (Number.isFinite(Number(count)) ? [[field, Number(count)] as const] : [])),
+      );
     });
   }
 
@@ -217,8 +219,11 @@ export class RedisStatisticsStore implements StatisticsStore {
   }
 
   async lastLogins(cursor: string): Promise<LastLoginsPage> {
+    const first = cursor === '' ? 0 : Number(/^\d{1,5}$/.exec(cursor)?.[0]);
+    // Before the first bucket there are as many as there are numbers.
+    if (!(first < buckets)) throw new RangeError('the cursor is not that of a page');
     const users: UserLastLogin[] = [];
-    for (let at = Number(cursor); at < buckets; at += bucketsRead) {
+    for (let at = first; at < buckets; at += bucketsRead) {
       if (users.length >= usersPerPage) return { users, cursor: String(at) };
       const keys = Array.from({ length: bucketsRead }, (_, index) => bucketKey(at + index));
       for (const [user, text] of pairsIn(await this.#run(readBucketsScript, keys, []))) {
@@ -245,7 +250,7 @@ export class RedisStatisticsStore implements StatisticsStore {
 
   async beganMs(): Promise<number | undefined> {
     const text = String(await this.#run(beganScript, [beganKey], []));
-    return text === '' ? undefined : Number(text);
+    return text === '' || !isMoment(Number(text)) ? undefined : Number(text);
   }
 
   /** Tables expire by themselves: those are removed that a longer time was set for. Of the last sign-ins one bucket. */
@@ -310,7 +315,7 @@ function lastIn(text: string): LastLogin {
   const last: Partial<Record<WayIn, number>> = {};
   for (const [index, way] of waysIn.entries()) {
     const seconds = Number.parseInt(times[index] ?? '', 36);
-    if (!Number.isNaN(seconds)) last[way] = seconds * 1000;
+    if (isMoment(seconds * 1000)) last[way] = seconds * 1000;
   }
   return last;
 }
