@@ -1,6 +1,7 @@
 import { explainMove, type MoveOutcome, type Moves } from '../backends/moves.ts';
 import type { StateReplica } from '../backends/state-replica.ts';
 import { type Move, movePhases } from '../backends/state-values.ts';
+import type { Locks } from '../backends/user-orders.ts';
 import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
@@ -19,12 +20,14 @@ import {
   textIn,
   wordIn,
 } from './api-exchange.ts';
+import { describeLock } from './api-locks.ts';
 import { type ApiSessionsDeps, describeSessions } from './api-sessions.ts';
 
 /** Dependencies of the API's operations on moves and overrides. */
 export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions' | 'backends'> {
   readonly moves: Pick<Moves, 'move' | 'moveAtSignIn' | 'stop'>;
   readonly state: Pick<StateReplica, 'moves' | 'overrides'>;
+  readonly locks: Pick<Locks, 'ofUser'>;
   readonly backendNamed: (name: string) => BackendName | undefined;
   /** Looks up the user's home, overrides included. Rejects if it cannot be found out. */
   readonly lookUp: (user: CanonicalUser) => Promise<HomeLookup>;
@@ -56,12 +59,16 @@ class UserRequests {
     const home = await this.#homeOf(this.#deps.userNamed(path['user']));
     const { user, backend } = home;
     const move = this.#deps.state.moves.get(user);
+    const lock = this.#deps.locks.ofUser(user);
     const listed = await this.#deps.sessions.sessionsOfUser(user);
     return ok({
       user,
       backend,
       overridden: this.#deps.state.overrides.get(user)?.backend === backend,
-      ...defined({ move: move === undefined ? undefined : this.#describe(user, move) }),
+      ...defined({
+        move: move === undefined ? undefined : this.#describe(user, move),
+        lock: lock === undefined ? undefined : describeLock(lock),
+      }),
       sessions: describeSessions(listed.toReversed()),
     });
   }

@@ -185,6 +185,7 @@ type RecordParts = Pick<SessionRecord, 'user' | 'clientAddress' | 'impersonation
 
 /** The longest pause of the timer that removes locks whose time is over. */
 const longestPauseMs = 60_000;
+const toldEveryMs = 100;
 /** The pause before a removal is tried again that the store did not take. */
 const retryMs = 5_000;
 
@@ -200,6 +201,8 @@ export class Locks implements Disposable {
   #options: LocksOptions | undefined;
   #networks: readonly { readonly key: string; readonly contains: (address: string) => boolean }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #telling: NodeJS.Timeout | undefined;
+  #isTold = true;
   #stopWatching: () => void = () => {};
 
   constructor(clock: Clock) {
@@ -214,11 +217,11 @@ export class Locks implements Disposable {
       // Without entries, the store has lost them.
       if (changed.length > 0 && !changed.some(({ table }) => table === 'locks')) return;
       this.#index();
-      for (const listener of this.#listeners) listener();
+      this.#tell();
     });
   }
 
-  /** Calls `listener` after each change of the locks. */
+  /** Calls `listener` after changes of the locks: after the first of many, and then once for all that came meanwhile. */
   onChange(listener: () => void): void {
     this.#listeners.add(listener);
   }
@@ -260,7 +263,20 @@ export class Locks implements Disposable {
     this.#stopWatching();
     this.#listeners.clear();
     clearTimeout(this.#timer);
+    clearTimeout(this.#telling);
     this.#timer = undefined;
+  }
+
+  /** Listeners look at all that is open here, so that a file of names must not call them for each. */
+  #tell(): void {
+    this.#isTold = false;
+    if (this.#telling !== undefined) return;
+    this.#isTold = true;
+    for (const listener of this.#listeners) listener();
+    this.#telling = setTimeout(() => {
+      this.#telling = undefined;
+      if (!this.#isTold) this.#tell();
+    }, toldEveryMs).unref();
   }
 
   #get(key: string): StandingLock | undefined {

@@ -91,7 +91,18 @@ function explanationList(explanation: ExplanationReply) {
   return { headings, rows: [...asked, ...machines], body: explanation };
 }
 
-function explanationText({ typed, user, answer, why, steps, moved, backend, driver, hosts }: ExplanationReply): string {
+function explanationText({
+  typed,
+  user,
+  answer,
+  why,
+  steps,
+  moved,
+  locked,
+  backend,
+  driver,
+  hosts,
+}: ExplanationReply): string {
   const facts: [string, unknown][] = [
     ['typed', typed],
     ['user', user],
@@ -101,6 +112,7 @@ function explanationText({ typed, user, answer, why, steps, moved, backend, driv
       'moved',
       isObject(moved) ? `by ${cell(moved['by'])}, ${timeOf(moved['sinceMs'])}: ${cell(moved['reason'])}` : undefined,
     ],
+    ['locked', isObject(locked) ? lockedText(locked) : undefined],
     ['webmail', driver],
   ];
   const told = facts
@@ -125,6 +137,13 @@ function explanationText({ typed, user, answer, why, steps, moved, backend, driv
     ...(asked.length === 0 ? [] : [table(['SOURCE', 'ASKED', 'ANSWER', 'TIME', 'FROM'], asked)]),
     ...(machines.length === 0 ? [] : [table(['HOST', 'STATE', 'SERVES', 'IMAP', 'WEBMAIL'], machines)]),
   ].join('\n');
+}
+
+/** Such as `by ops, 2030-01-31T06:00:00.000Z, until 2030-02-07T06:00:00.000Z: sends spam`. */
+function lockedText({ kind, name, by, sinceMs, untilMs, reason }: ExplanationReply): string {
+  const until = untilMs === undefined ? '' : `, until ${timeOf(untilMs)}`;
+  const through = kind === 'user' ? '' : `, with all of ${cell(name)}`;
+  return `by ${cell(by)}, ${timeOf(sinceMs)}${until}${through}: ${cell(reason)}`;
 }
 
 function answerOf({ answer, home, user, role, why }: ExplanationReply): string {

@@ -191,7 +191,8 @@ function addKick(program: Command, { environment, finish }: SessionCommandParts)
         const { user: ofWhom, ended, nodes } = reply.body;
         if (ended === 0) return `${cell(ofWhom)} has no open sessions.\n`;
         const where = nodes === undefined ? '' : nodes === 1 ? ', on the only node' : `, on all ${cell(nodes)} nodes`;
-        return `Sessions of ${cell(ofWhom)} ended: ${cell(ended)}${where}.\n`;
+        const again = `Sign-in is open again at once; to keep ${cell(ofWhom)} out: postern user lock`;
+        return `Sessions of ${cell(ofWhom)} ended: ${cell(ended)}${where}.\n${again}\n`;
       });
     });
   withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'alice must sign in again']]);
@@ -245,10 +246,17 @@ function minuteOf(time: unknown): string {
 }
 
 function describeUser(body: ShownSession, format: ListFormat, environment: CommandEnvironment): string {
-  const { user, backend, overridden, move } = body;
+  const { user, backend, overridden, move, lock } = body;
   const list = sessionList(rowsIn(body['sessions']));
   if (format !== 'table') return listText({ ...list, body }, format, environment);
   const how = overridden === true ? ' (moved there by an operator; the directory may differ)' : '';
   const moved = isObject(move) ? `Move: ${cell(move['explanation'])}.\n` : '';
-  return `${cell(user)} lives on ${cell(backend)}${how}.\n${moved}${table(list.headings, list.rows, environment.colours)}`;
+  const locked = isObject(lock) ? `${lockedWords(lock)}\n` : '';
+  return `${cell(user)} lives on ${cell(backend)}${how}.\n${locked}${moved}${table(list.headings, list.rows, environment.colours)}`;
+}
+
+function lockedWords({ kind, name, by, since, until, reason }: ShownSession): string {
+  const whose = kind === 'user' ? '' : `, with all of ${cell(name)}`;
+  const end = until === undefined ? '' : ` until ${cell(until)}`;
+  return `Locked${whose}${end}, by ${cell(by)} since ${cell(since)}: ${cell(reason)}`;
 }

@@ -41,7 +41,7 @@ export function createGatewayApi({ node, holder, availability, reloads, log }: G
     },
     heldPerHost: node.heldPerHost,
     sessions,
-    locks: node.locks,
+    locks: cluster.locks,
     lockControl: node.lockControl,
     nameRules: () => holder.config.directory.nameRules,
     penalties: node.penalties,

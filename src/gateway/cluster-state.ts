@@ -103,6 +103,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   return {
     audit,
     state,
+    locks: options.locks,
     reloads,
     support,
     factors,

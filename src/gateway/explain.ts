@@ -1,5 +1,5 @@
 import type { StateReplica } from '../backends/state-replica.ts';
-import { withOverrides } from '../backends/user-orders.ts';
+import { type Locks, type StandingLock, withOverrides } from '../backends/user-orders.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
@@ -33,6 +33,8 @@ interface UserExplanation {
   readonly user?: string;
   /** Set if the backend comes from a move, whatever the sources say. */
   readonly moved?: { readonly by: string; readonly reason: string; readonly sinceMs: number };
+  /** Set if a lock of the user or of the domain keeps the user out. */
+  readonly locked?: Pick<StandingLock, 'kind' | 'name' | 'by' | 'reason' | 'sinceMs' | 'untilMs'>;
   readonly backend?: string;
   readonly driver?: string;
   readonly hosts?: readonly ExplainedHost[];
@@ -53,6 +55,7 @@ interface ExplainerDeps {
   readonly parseName: LoginNameParser;
   readonly directory: Pick<Directory, 'explain'>;
   readonly overrides: Pick<StateReplica['overrides'], 'get'>;
+  readonly locks: Pick<Locks, 'ofUser'>;
   readonly backendNamed: (name: string) => Backend | undefined;
   readonly isPool: (backend: Backend) => boolean;
   readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;
@@ -85,7 +88,7 @@ export function createExplain(deps: ExplainerDeps): Explain {
     });
   }
 
-  return async (typed, signal) => {
+  const whereTo: Explain = async (typed, signal) => {
     const parsed = parseName(typed);
     if (parsed.kind === 'malformed') return { typed, steps: [], answer: 'malformed', why: parsed.why };
     const explained = await directory.explain(parsed.name, signal);
@@ -122,6 +125,14 @@ export function createExplain(deps: ExplainerDeps): Explain {
       backend: home.backend,
       ...(backend === undefined ? {} : { driver: backend.driver, hosts: await hostsOf(backend) }),
     };
+  };
+
+  return async (typed, signal) => {
+    const explained = await whereTo(typed, signal);
+    const lock = explained.user === undefined ? undefined : deps.locks.ofUser(explained.user);
+    if (lock === undefined) return explained;
+    const { kind, name, by, reason, sinceMs, untilMs } = lock;
+    return { ...explained, locked: { kind, name, by, reason, sinceMs, ...defined({ untilMs }) } };
   };
 }
 
@@ -183,13 +194,14 @@ export function lookUpFresh({ directory }: ConfigSnapshot, user: CanonicalUser, 
 /** Explains a user's route by the parts of this running gateway, within the time of two lookups. */
 export function explainHere(
   { config, parseName, directory, backendNamed }: ConfigSnapshot,
-  { placement, health, state }: Pick<ClusterState, 'placement' | 'health' | 'state'>,
+  { placement, health, state, locks }: Pick<ClusterState, 'placement' | 'health' | 'state' | 'locks'>,
   typed: string,
 ): ReturnType<Explain> {
   const explain = createExplain({
     parseName,
     directory,
     overrides: state.overrides,
+    locks,
     backendNamed,
     isPool: ({ name }) => config.serving.get(name)?.arrangement === 'pool',
     placement,

@@ -79,7 +79,8 @@ class SharedLocks implements LockControl {
       if (failed === undefined) continue;
       if (!(failed.reason instanceof PosternError)) throw failed.reason;
       const { code, message, source, retryable } = failed.reason;
-      const what = `the state store did not take the change, ${done} of ${targets.length} are written: ${message}`;
+      // A store that hangs may still carry out what it was told.
+      const what = `the state store did not confirm the change (${done} of ${targets.length} are written; see postern user locks when it answers again): ${message}`;
       throw new PosternError(code, what, { source, retryable, cause: failed.reason });
     }
   }

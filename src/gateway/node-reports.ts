@@ -239,11 +239,11 @@ interface StateFollowers {
  * what all of its processes know, as the version of the state; undefined if one has not read it.
  */
 export function tellOfState(
-  { cluster, locks, reports }: Pick<GatewayNode, 'cluster' | 'locks' | 'reports'>,
+  { cluster, reports }: Pick<GatewayNode, 'cluster' | 'reports'>,
   workers: StateFollowers | undefined,
 ): () => number | undefined {
   const tell = (): void => void reports.publish();
-  if (workers === undefined) locks.onChange(tell);
+  if (workers === undefined) cluster.locks.onChange(tell);
   else workers.onStateVersion(tell);
   return () => {
     const own = cluster.state.version();

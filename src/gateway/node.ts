@@ -18,7 +18,7 @@ import { createMailServers } from '../login/mail-servers.ts';
 import { createMemoryPenaltyNames, createRedisPenaltyNames } from '../login/penalty-names.ts';
 import { createPenalty, type Penalty } from '../login/penalty.ts';
 import { createSilentLogin } from '../login/silent-login.ts';
-import { createVerifiedPasswords } from '../login/verified-passwords.ts';
+import { createVerifiedPasswords, type VerifiedPasswords } from '../login/verified-passwords.ts';
 import { withAlarms } from '../observe/log.ts';
 import { type BackendLabels, Metrics } from '../observe/metrics.ts';
 import { Traffic } from '../observe/traffic.ts';
@@ -106,7 +106,6 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     heldPerHost,
     inFlightPerHost: basis.inFlightPerHost,
     cluster,
-    locks: basis.locks,
     lockControl: loadedLockControl({ ...basis, ...cluster, reports, clock: systemClock }),
     reports,
     traffic: basis.traffic,
@@ -278,7 +277,7 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
       tracing?.signedIn(event, systemClock.nowMs());
       support?.console.noteSignIn(event);
     },
-    clientChecks: createVerifiedPasswords({ clock: systemClock, randomBytes }),
+    clientChecks: verifiedPasswordsOf(basis),
     clientChecked: (event) => metrics.clientChecked(event),
     statistics: basis.statistics,
     noteLogin(way, event) {
@@ -289,6 +288,13 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
     randomBytes,
     log,
   };
+}
+
+/** The remembered passwords of Basic clients. Those of a locked user are tried anew once the lock is lifted. */
+function verifiedPasswordsOf({ locks }: Pick<Basis, 'locks'>): VerifiedPasswords {
+  const checks = createVerifiedPasswords({ clock: systemClock, randomBytes });
+  locks.onChange(() => checks.forgetUsers((user) => locks.ofUser(user) !== undefined));
+  return checks;
 }
 
 /** Counts the delays that the penalty gives. */

@@ -3,6 +3,7 @@ import { type Anchor, readAnchors } from '../audit/anchors.ts';
 import { backendsIn, createPlacement } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
 import { createStateReplica } from '../backends/state-replica.ts';
+import { Locks } from '../backends/user-orders.ts';
 import type { StateKeys, VouchedStateStore } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
 import { recordIfPossible } from '../core/audit.ts';
@@ -20,6 +21,8 @@ export async function openExplain(config: Config, log: Log): Promise<AsyncDispos
   await using opened = new AsyncDisposableStack();
   const directory = opened.use(await openDirectory(config, log));
   const state = opened.use(createStateReplica({ store: await openState(config, log, opened), log }));
+  const locks = opened.use(new Locks(systemClock));
+  locks.follow({ state, log });
   await state.refresh();
   const backends = new Map<string, Backend>(config.backends);
   const down = new Map<string, string>();
@@ -36,6 +39,7 @@ export async function openExplain(config: Config, log: Log): Promise<AsyncDispos
     parseName: createLoginNameParser(config.directory.nameRules),
     directory,
     overrides: state.overrides,
+    locks,
     backendNamed: (name) => backends.get(name),
     isPool: ({ name }) => config.serving.get(name)?.arrangement === 'pool',
     placement,

@@ -203,8 +203,6 @@ export interface GatewayNode extends AsyncDisposable {
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   /** Requests that hosts have not answered yet, those of its workers included. */
   readonly inFlightPerHost: () => ReadonlyMap<string, number>;
-  /** Who is locked, as this process knows it. */
-  readonly locks: Locks;
   readonly lockControl: LockControl;
   /** What all nodes say of themselves. */
   readonly reports: NodeReports;
@@ -237,6 +235,8 @@ export interface GatewayNode extends AsyncDisposable {
 export interface ClusterState extends AsyncDisposable {
   readonly audit: Audit & Pick<OwnAudit, 'isWritable'>;
   readonly state: StateReplica;
+  /** Who is locked, as this process knows it. */
+  readonly locks: Locks;
   readonly reloads: ReplicatedTable<ReloadOrder>;
   /** Undefined if the configuration has no support. */
   readonly support: SupportTables | undefined;

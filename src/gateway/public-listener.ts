@@ -88,6 +88,10 @@ function createPublicListener(options: ListenerOptions): PublicListener {
     recheckMs,
     realm,
   });
+  const { locks } = cluster;
+  locks.onChange(() =>
+    basicRequests.endLocked((user, address) => (locks.ofUser(user) ?? locks.ofAddress(address)) !== undefined),
+  );
   const upgrades = new Upgrades(shared);
   const listener = new HttpListener({
     ...shared,

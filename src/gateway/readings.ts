@@ -1,5 +1,6 @@
 import { backendKey, hostKey } from '../backends/placement.ts';
 import { movePhases } from '../backends/state-values.ts';
+import { lockKinds } from '../backends/user-orders.ts';
 import type { Config } from '../config/config.ts';
 import type { Backend } from '../core/backend.ts';
 import type { HostState } from '../core/placement.ts';
@@ -142,6 +143,10 @@ export function nodeReadings({ holder, node, redis, state, serving, isReloadGood
         alarms.set(code, (alarms.get(code) ?? 0) + count);
       }
       for (const [code, count] of alarms) yield [{ code }, count];
+    },
+    *postern_locks() {
+      const counts = Map.groupBy(cluster.locks.all(), ({ kind }) => kind);
+      for (const kind of lockKinds) yield [{ kind }, counts.get(kind)?.length ?? 0];
     },
     postern_opened_mailboxes: () => cluster.support?.opened.all().size ?? 0,
     *postern_certificate_expiry_timestamp_seconds() {

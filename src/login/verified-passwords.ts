@@ -23,6 +23,8 @@ export interface VerifiedPasswords {
    */
   verdict(check: VerifiedPassword, gone: AbortSignal, ask: Ask): Promise<PasswordCheck['kind']>;
   forget(check: VerifiedPassword): void;
+  /** Forgets the right passwords of these users. */
+  forgetUsers(which: (user: string) => boolean): void;
 }
 
 type Ask = (allGone: AbortSignal) => Promise<PasswordCheck['kind']>;
@@ -58,15 +60,15 @@ export function createVerifiedPasswords({ clock, randomBytes }: VerifiedPassword
     return createHmac('sha256', key).update(parts).digest('base64url');
   }
 
-  async function find(hash: string, allGone: AbortController, ask: Ask): Promise<PasswordCheck['kind']> {
+  async function find(hash: string, user: string, allGone: AbortController, ask: Ask): Promise<PasswordCheck['kind']> {
     const verdict = await ask(allGone.signal);
-    (verdict === 'right' ? right : others).put(hash, verdict);
+    (verdict === 'right' ? right : others).put(hash, { verdict, user });
     return verdict;
   }
 
-  function launch(hash: string, ask: Ask): Flight {
+  function launch(hash: string, user: string, ask: Ask): Flight {
     const allGone = new AbortController();
-    const flight: Flight = { answer: find(hash, allGone, ask), allGone, waiting: 0 };
+    const flight: Flight = { answer: find(hash, user, allGone, ask), allGone, waiting: 0 };
     const land = (): void => {
       if (inFlight.get(hash) === flight) inFlight.delete(hash);
     };
@@ -97,14 +99,18 @@ export function createVerifiedPasswords({ clock, randomBytes }: VerifiedPassword
     async verdict(check, gone, ask) {
       gone.throwIfAborted();
       const hash = hashOf(check);
-      return right.get(hash) ?? others.get(hash) ?? board(hash, gone, inFlight.get(hash) ?? launch(hash, ask));
+      return (
+        right.get(hash) ?? others.get(hash) ?? board(hash, gone, inFlight.get(hash) ?? launch(hash, check.user, ask))
+      );
     },
     forget: (check) => right.drop(hashOf(check)),
+    forgetUsers: (which) => right.dropOf(which),
   };
 }
 
 interface Remembered {
   readonly verdict: PasswordCheck['kind'];
+  readonly user: string;
   readonly atMs: number;
 }
 
@@ -119,9 +125,12 @@ function createMemory(clock: Clock) {
       entries.delete(hash);
       return undefined;
     },
-    put(hash: string, verdict: PasswordCheck['kind']): void {
-      entries.set(hash, { verdict, atMs: clock.nowMs() });
+    put(hash: string, remembered: Omit<Remembered, 'atMs'>): void {
+      entries.set(hash, { ...remembered, atMs: clock.nowMs() });
     },
     drop: (hash: string): void => void entries.delete(hash),
+    dropOf(which: (user: string) => boolean): void {
+      for (const [hash, { user }] of Array.from(entries)) if (which(user)) entries.delete(hash);
+    },
   };
 }

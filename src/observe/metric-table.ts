@@ -19,6 +19,8 @@ const flag = { type: 'gauge', unit: '1 or 0' } as const;
 const aTime = { type: 'gauge', unit: 'Unix time' } as const;
 const aSpan = { type: 'gauge', unit: 'seconds' } as const;
 const always = { type: 'gauge', unit: '1' } as const;
+const lockTargets = ['user', 'domain', 'network'];
+const standing = { type: 'gauge', moves: atScrape } as const;
 const phases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'];
 const spans = { type: 'histogram', unit: 'seconds' } as const;
 const signIns = { type: 'counter', unit: 'sign-ins' } as const;
@@ -29,10 +31,7 @@ const heldNow = { type: 'gauge', unit: 'sessions', moves: atScrape } as const;
 const waitingNow = { type: 'gauge', unit: 'sign-ins', moves: atScrape } as const;
 const perLogin = 'each `login` line of the log';
 
-/**
- * Every metric of Postern's own, by its name. Label values come from the configuration and from the lists above, never
- * from a client.
- */
+/** Every metric of Postern's own, by its name. Label values never come from a client. */
 export const metricTable = {
   postern_build_info: {
     ...always,
@@ -296,6 +295,7 @@ export const metricTable = {
     moves: 'each command to Redis',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5],
   },
+  postern_locks: { ...standing, help: 'Locks in force.', unit: 'locks', labels: { kind: lockTargets } },
   postern_state_store_up: {
     ...flag,
     help: '1 while states, moves and overrides of other nodes can be read, else 0: then the last known ones stay in force.',

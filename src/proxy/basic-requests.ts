@@ -3,7 +3,7 @@ import type { Backend, BasicPath } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { FailureKind } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
-import { requestIdsOf } from '../core/names.ts';
+import { type CanonicalUser, requestIdsOf } from '../core/names.ts';
 import type { BasicAdmission, BasicAuthentication } from '../core/passdb.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import type { Verdict } from '../core/webmail.ts';
@@ -43,7 +43,8 @@ interface BasicRequestsDeps extends BasicUpstreamRequestDeps, RelayDeps {
 /** Passes the requests of Basic clients (DAV, ActiveSync, JMAP) on to the home of the user that they name. */
 export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
   readonly #deps: BasicRequestsDeps;
-  readonly #rechecks = new WeakMap<BasicRelay, NodeJS.Timeout>();
+  /** The requests that are open, each with the timer of its next check. */
+  readonly #rechecks = new Map<BasicRelay, NodeJS.Timeout>();
   /** Responses whose requests were already sent to a second host. */
   readonly #repeated = new WeakSet<ServerResponse>();
 
@@ -64,6 +65,14 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
       return sendAnswer(request, response, textAnswer(403, 'This request does not come from a page of this server.'));
     }
     void this.#authenticate(task, credentials);
+  }
+
+  /** Ends the open requests of users or networks that are locked, whatever is under way. */
+  endLocked(isLocked: (user: CanonicalUser, address: string) => boolean): void {
+    for (const relay of Array.from(this.#rechecks.keys())) {
+      const { home, ingress } = relay.upstreamRequest;
+      if (isLocked(home.user, ingress.client.address)) relay.end('locked');
+    }
   }
 
   judged(relay: BasicRelay, _verdict: Verdict, { status }: UpstreamHead): void {
@@ -105,6 +114,7 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
 
   closed(relay: BasicRelay): void {
     clearTimeout(this.#rechecks.get(relay));
+    this.#rechecks.delete(relay);
     this.#deps.requestFinished(finishedRequest(relay, undefined, this.#deps.clock.nowMs()));
   }
 
@@ -170,6 +180,7 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
     const stays = await this.#deps.authentication().isStillAt(user, home.backend.name, home.host.name);
     if (stays || !relay.waits) return fail();
     clearTimeout(this.#rechecks.get(relay));
+    this.#rechecks.delete(relay);
     relay.abandon();
     this.#repeated.add(response);
     await this.#authenticate(relay.upstreamRequest, { user, password });

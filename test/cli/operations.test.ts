@@ -50,7 +50,7 @@ describe('the commands for a running gateway', () => {
     await site.signIn('alice');
     assert.match(
       (await postern('kick', 'alice', ...reason)).out,
-      /^Sessions of alice@example\.test ended: 1, on the only node\.\n/,
+      /^Sessions of alice@example\.test ended: 1, on the only node\.\nSign-in is open again at once; .*: postern user lock\n$/,
     );
   });
 

@@ -1,6 +1,6 @@
 import { createCertificate, type KeyPair } from '../../demo/certificate.ts';
 import { createDelivery } from '../../demo/delivery.ts';
-import { startImapServer } from '../../demo/imap-server.ts';
+import { type ImapServer, startImapServer } from '../../demo/imap-server.ts';
 import { startWebmail, type Webmail } from '../../demo/webmail.ts';
 import { Browser, fieldsIn, type Landed } from '../demo/browser.fixture.ts';
 
@@ -11,6 +11,7 @@ const password = 'wonderland';
 export interface Machine {
   readonly name: string;
   readonly imapPort: number;
+  readonly imap: Pick<ImapServer, 'logins'>;
   readonly webmail: Webmail;
 }
 
@@ -32,7 +33,7 @@ export function createMachines(
       const imap = opened.use(await startImapServer({ users, masters: {}, security: 'tls', keyPair, hostname }));
       const address = { hostname, port: imap.port, ca: keyPair.certificate };
       const webmail = opened.use(await startWebmail({ name, imap: address, deliver, hostname }));
-      return { name, imapPort: imap.port, webmail };
+      return { name, imapPort: imap.port, imap, webmail };
     },
   };
 }
@@ -63,10 +64,10 @@ export interface SignedIn {
 }
 
 /** Signs one of them in at the node of this origin. */
-export async function signInAt(origin: string, user: string): Promise<SignedIn> {
+export async function signInAt(origin: string, user: string, typed = password): Promise<SignedIn> {
   const browser = new Browser(origin);
   const form = fieldsIn(await browser.text('/-/login'));
   form.set('user', user);
-  form.set('password', password);
+  form.set('password', typed);
   return { browser, landed: await browser.submit('/-/login', form) };
 }

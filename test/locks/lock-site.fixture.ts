@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClient } from 'redis';
 import type { Log } from '../../src/core/log.ts';
 import { type Gateway, startGateway } from '../../src/gateway.ts';
 import { run } from '../cli/cli.fixture.ts';
@@ -25,7 +28,7 @@ export interface LockNode {
   api(method: string, path: string, body?: object): ReturnType<typeof askSocket>;
   /** Runs a command of the operator's on it. */
   postern(...args: readonly string[]): ReturnType<typeof run>;
-  signIn(user: string): Promise<SignedIn>;
+  signIn(user: string, password?: string): Promise<SignedIn>;
   /** Sends a Basic client's request. */
   dav(user: string, password?: string): Promise<Response>;
   /** Asks as nginx's mail proxy does. Resolves with Auth-Status. */
@@ -42,6 +45,13 @@ export interface LockSite extends AsyncDisposable {
   readonly machines: Readonly<Record<'a' | 'b', Machine>>;
   readonly one: LockNode;
   readonly two: LockNode;
+  /** The map file of the users. */
+  readonly users: string;
+  /** Requests of Basic clients that wait at their backend. */
+  waitingPrograms(): number;
+  /** Makes a node known that reported itself some time ago. */
+  reportSilentNode(name: string): Promise<void>;
+  forgetSilentNode(name: string): Promise<void>;
 }
 
 /** Starts it; `more` is put behind the sections of both nodes. */
@@ -50,13 +60,18 @@ export async function startLockSite(more = ''): Promise<LockSite> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-locks-'));
   opened.defer(() => rm(folder, { recursive: true, force: true }));
   const redis = opened.use(await startRedisServer());
-  const { start, keyPair } = createMachines(opened);
+  const names = ['alice', 'anna', 'bob', 'late'].map((name) => `${name}@example.test`);
+  const { start, keyPair } = createMachines(opened, names);
+  const dav = await startDavServer(opened);
+  const connect = () => createClient({ url: redis.url }).connect();
+  const onRedis = async (change: (client: Awaited<ReturnType<typeof connect>>) => Promise<unknown>): Promise<void> => {
+    const client = await connect();
+    await change(client).finally(() => client.destroy());
+  };
   const machines = { a: await start('a'), b: await start('b') };
   await writeFile(join(folder, 'ca.crt'), keyPair.certificate);
-  await writeFile(
-    join(folder, 'users.map'),
-    'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\ncarol@other.test: b\n',
-  );
+  const users = 'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\n';
+  await writeFile(join(folder, 'users.map'), users);
   const startNode = async (name: string): Promise<LockNode> => {
     const [port, servicePort] = [await freePort(), await freePort()];
     const configFile = join(folder, `${name}.yaml`);
@@ -71,7 +86,7 @@ directory_service: { listen: 127.0.0.1:${servicePort} }
 passdb: { tls_ca_file: ca.crt }
 login: { refusal_after: 0s }
 audit: { file: ${name}-audit.jsonl }
-${backendDefaults}  dav: [/dav]
+${backendDefaults}  dav: { /dav: "http://127.0.0.1:${dav.port}" }
 backends:
   a: { ${place(machines.a)} }
   b: { ${place(machines.b)} }
@@ -95,7 +110,7 @@ ${more}`,
       logged,
       api: (method, path, body) => askSocket(join(folder, `${name}.sock`), method, path, body),
       postern: (...args) => run([...args, '-c', configFile]),
-      signIn: (user) => signInAt(origin, user),
+      signIn: (user, password) => signInAt(origin, user, password),
       dav(user, password = 'wonderland') {
         const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
         return fetch(`${origin}/dav/`, { headers: { authorization } });
@@ -117,5 +132,39 @@ ${more}`,
   };
   const [one, two] = [await startNode('one'), await startNode('two')];
   const owned = opened.move();
-  return { folder, redis, machines, one, two, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return {
+    folder,
+    redis,
+    machines,
+    one,
+    two,
+    users,
+    waitingPrograms: () => dav.waiting.size,
+    reportSilentNode: (name) =>
+      onRedis(async (client) => {
+        const [own = ''] = Object.values(await client.hGetAll('ps:nodes'));
+        const report = { ...JSON.parse(own.slice(own.indexOf(' '))), name, stateVersion: 1 };
+        await client.hSet('ps:nodes', name, `${Date.now() - 30_000} ${JSON.stringify(report)}`);
+      }),
+    forgetSilentNode: (name) => onRedis((client) => client.hDel('ps:nodes', name)),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** A server for Basic clients that lets requests for `/dav/waits` wait, as ActiveSync lets a phone. */
+async function startDavServer(opened: AsyncDisposableStack) {
+  const waiting = new Set<ServerResponse>();
+  const server = createServer((request, response) => {
+    if (request.url !== '/dav/waits') return void response.end('a calendar');
+    waiting.add(response);
+    response.on('close', () => waiting.delete(response));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  opened.defer(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  return { port: typeof address === 'object' && address !== null ? address.port : 0, waiting };
 }
