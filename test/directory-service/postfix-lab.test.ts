@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { eventually } from '../eventually.fixture.ts';
 import { withLab } from '../lab/lab.ts';
 import { postfix } from '../directory/peers/postfix.fixture.ts';
 import { type DeliverySite, domain, openSender, startDeliverySite } from './delivery-site.fixture.ts';
@@ -44,6 +45,16 @@ suite('a real Postfix in front of two real LMTP servers', { concurrency: false }
     assert.match(await sender.send(`bob@${domain}`, 'p'), /^451 4\.3\.0 .*Temporary lookup failure/);
     assert.match(await sender.send(`zoe@${domain}`, 'p'), /^550 5\.1\.1 /);
     await site.postern('backend', 'set', 'b', 'READY', '--reason', 'done');
+  });
+
+  test('goes on with the mail of a user who is locked', async () => {
+    await site.postern('user', 'lock', 'alice', '--reason', 'password leaked');
+    const lookup = await fetch(`http://127.0.0.1:${site.ports.lookup}/lookup?user=alice`);
+    assert.match(await lookup.text(), /"refuse"/);
+    using sender = await site.sender();
+    assert.match(await sender.send(`alice@${domain}`, 'locked'), /^250 /);
+    await eventually(async () => (await site.inbox('a', 'alice')).includes('locked'));
+    await site.postern('user', 'unlock', 'alice', '--reason', 'new password');
   });
 
   test('is counted, by what it heard', async () => {

@@ -51,6 +51,13 @@ export async function lab(...args: readonly string[]): Promise<string> {
  * file that wants them too waits. The last one to end stops them.
  */
 export async function withLab(...backends: readonly LabBackend[]): Promise<Lab> {
+  const joined = await joinLab(...backends);
+  after(() => joined[Symbol.asyncDispose](), { timeout: 60_000 });
+  return joined;
+}
+
+/** As {@link withLab}, for programs that are no tests. Disposal leaves the lab. */
+export async function joinLab(...backends: readonly LabBackend[]): Promise<Lab & AsyncDisposable> {
   const self = String(process.pid);
   const where = await lab('where');
   const portOffset = Number(await lab('offset'));
@@ -59,13 +66,6 @@ export async function withLab(...backends: readonly LabBackend[]): Promise<Lab> 
   // Servers that the previous test file stopped are started again.
   await lab('join', self, ...backends);
   for (const backend of backends) noteUse(servers[backend], release);
-  after(
-    async () => {
-      free();
-      await lab('leave', self);
-    },
-    { timeout: 60_000 },
-  );
   return {
     dataFolder: where,
     caFile: `${where}/tls/ca.crt`,
@@ -73,6 +73,10 @@ export async function withLab(...backends: readonly LabBackend[]): Promise<Lab> 
     expire: async (backend) => void (await lab('expire', backend)),
     up: async (backend) => void (await lab('join', self, backend)),
     down: async (backend) => void (await lab('down', backend)),
+    async [Symbol.asyncDispose]() {
+      free();
+      await lab('leave', self);
+    },
   };
 }
 
