@@ -5,6 +5,7 @@ import type { Backend, BackendHost, BackendLimits, MasterIdentity, TestAccount }
 import { explainFailure } from '../core/connection-failure.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import { canonicalUser } from '../core/names.ts';
+import { Secret } from '../core/secrets.ts';
 import { probeSessions, probeState } from '../gateway/stores.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { RedisSessionStore } from '../sessions/redis-store.ts';
@@ -37,6 +38,7 @@ export async function dialAll(config: Config): Promise<readonly Dialled[]> {
     ...redisDials(config),
     ...[...config.backends.values()].flatMap((backend) => backendDials(backend, config)),
     ...masterDials(config),
+    ...policyDials(config),
   ];
   const queue = waiting.entries();
   const done: [index: number, dialled: Dialled][] = [];
@@ -137,6 +139,19 @@ function masterDials({ backends, serving }: Config): Dial[] {
     }
   }
   return dials;
+}
+
+/** Asks about a login by nobody, which weakforced does not remember. */
+function policyDials({ login: { policy }, publicUrls }: Config): Dial[] {
+  if (policy === undefined) return [];
+  const ask = async (): Promise<DialOutcome> => {
+    const { tryPolicyServer } = await import('../login/policy.ts');
+    const nobody = { user: 'postern-check', address: '127.0.0.1', password: new Secret('postern-check') };
+    const server = { ...policy, isTls: publicUrls.every(({ secure }) => secure) };
+    const { status, message } = await tryPolicyServer(server, nobody);
+    return { result: 'ok', note: `answers, with status ${status}${message === '' ? '' : ` (${message})`}` };
+  };
+  return [{ server: 'policy server', address: policy.url, ask, limitMs: policy.timeoutMs + 1000 }];
 }
 
 function judgeWebmail({ status }: { readonly status: number }): DialOutcome {

@@ -1,5 +1,14 @@
 /** The part that failed. */
-export type FailureSource = 'client' | 'config' | 'directory' | 'imap' | 'webmail' | 'store' | 'audit' | 'gateway';
+export type FailureSource =
+  | 'client'
+  | 'config'
+  | 'directory'
+  | 'imap'
+  | 'webmail'
+  | 'store'
+  | 'audit'
+  | 'policy'
+  | 'gateway';
 
 /** Every stable error code, with the sentence that docs/operate.md shows for it. */
 export const errorCodes = {
@@ -23,6 +32,7 @@ export const errorCodes = {
   ERR_NO_MASTER_ENTRY: 'A mailbox cannot be opened without its user’s password, because its backend does not allow it.',
   ERR_AUDIT_COPY: 'Audit lines could not be copied to syslog; the audit file has them.',
   ERR_BUSY: 'A bounded queue is full: of requests or logins for a backend, or of logins that wait for a penalty.',
+  ERR_POLICY_UNAVAILABLE: 'The policy server of `login.policy` did not answer, or gave an answer that cannot be used.',
   ERR_DEADLINE: 'The deadline passed before an answer came.',
 } as const;
 

@@ -164,6 +164,14 @@ export const userEvents = {
     'mail server delays refusals longer than login.refusal_after: add the gateway to its login_trusted_networks',
     ['backend', 'imapMs', 'refusalAfterMs'],
   ),
+  'policy-unavailable': error(
+    'policy server could not be asked; at most one such line a minute',
+    ['code', 'detail', 'method', 'result'],
+    {
+      action:
+        'Check the server of `login.policy.url`, and `api_key`; `postern check --online` asks it. `method` is `allow` or `report`; `result` what happens to sign-ins meanwhile (`login.policy.when_unavailable`).',
+    },
+  ),
   'penalty-not-named': debug('penalty is missing in the list of penalties', ['err']),
   'penalty-stored': debug('penalty counter moved to the store', ['counter']),
 

@@ -28,9 +28,8 @@ import type { Pages } from '../http/app.ts';
 import type { ConsolePagesDeps } from '../http/console/routes.ts';
 import type { Answers } from '../http/gateway-answers.ts';
 import type { PagesDeps } from '../http/pages.ts';
-import type { LoginEvent } from '../login/attempt.ts';
+import type { BasicLoginEvent, LoginEvent } from '../login/attempt.ts';
 import type { Home } from '../login/authentication.ts';
-import type { BasicLoginEvent } from '../login/basic-login.ts';
 import type { LoginDeps } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
 import type { MailServers } from '../login/mail-servers.ts';
@@ -286,6 +285,8 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly clientChecks: VerifiedPasswords;
   /** For the metrics; the snapshot has the log. */
   readonly clientChecked: (event: BasicLoginEvent) => void;
+  /** For the metrics: what the policy server said of a login. */
+  readonly policyAnswered: Metrics['policyAnswered'];
   readonly statistics: NodeStatistics;
   /** For the statistics: staff at the console is not counted. */
   readonly noteLogin: (way: NotedLogin['way'], event: NotedLogin['event']) => void;

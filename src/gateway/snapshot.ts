@@ -14,12 +14,13 @@ import { createFormTokens } from '../http/forms.ts';
 import { createAnswers } from '../http/gateway-answers.ts';
 import { createPages } from '../http/pages.ts';
 import { createViews } from '../http/views.ts';
-import { createLoginLog, type LoginEvent } from '../login/attempt.ts';
+import { createBasicLoginLog, createLoginLog, type LoginEvent } from '../login/attempt.ts';
 import type { Home } from '../login/authentication.ts';
-import { createBasicAuthentication, createBasicLoginLog } from '../login/basic-login.ts';
+import { createBasicAuthentication } from '../login/basic-login.ts';
 import { systemWait } from '../login/limits.ts';
 import { createLogin, createStaffLogin, type LoginDeps } from '../login/login.ts';
 import type { MailServers } from '../login/mail-servers.ts';
+import type { Penalty } from '../login/penalty.ts';
 import { type BasicPaths, createBasicPaths } from '../proxy/basic-requests.ts';
 import { createIngress } from '../proxy/ingress.ts';
 import { createRequestHeaders } from '../proxy/request-headers.ts';
@@ -34,6 +35,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   const { drivers, byBackend } = await loadDrivers(config.backends, parts);
   // Loaded before anything is opened, so that a failure leaves nothing open.
   const supportModule = config.support === undefined ? undefined : await import('./support.ts');
+  const penalty = await openPenalty(config, parts);
   const service = config.directoryService;
   const createDelivery =
     service?.socketmap === undefined && service?.tcpTable === undefined
@@ -57,6 +59,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   };
   const common = {
     ...parts,
+    penalty,
     parseName,
     directory: withLocks(overridden, parts.lockDirectory),
     networkLock,
@@ -108,6 +111,15 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
     isExempt: createNetworkMatch(config.login.exemptNetworks),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };
+}
+
+/** The penalty; with a policy server that is asked, too, if one is configured. Only then is its client loaded. */
+async function openPenalty({ login, publicUrls }: Config, parts: SharedParts): Promise<Penalty> {
+  if (login.policy === undefined) return parts.penalty;
+  const { createPolicedPenalty } = await import('../login/policy.ts');
+  const server = { ...login.policy, isTls: publicUrls.every(({ secure }) => secure) };
+  const isExempt = createNetworkMatch(login.exemptNetworks);
+  return createPolicedPenalty(server, { ...parts, isExempt, wait: systemWait, answered: parts.policyAnswered });
 }
 
 const noNotices = { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() };

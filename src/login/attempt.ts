@@ -5,23 +5,23 @@ import type { LockNotice } from '../core/directory.ts';
 import { type ErrorCode, type FailureSource, PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
-import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { BackendName, CanonicalUser, RequestIds } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
-import type { ServerWords } from '../core/passdb.ts';
+import type { PasswordCheck, ServerWords } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
 import type { Secret } from '../core/secrets.ts';
 import type { Wait } from './limits.ts';
 
 /**
- * Why a login is refused. `rejected`: unknown user or wrong password, which no client can tell apart. `refused`: a
- * known user who may not sign in, with a reason for that user; with `lock`, a lock refuses the user or, whoever it is, the
- * client's network. `expired`, `contact-admin`, `insecure`: the refusals of
+ * Why a login is refused. `rejected`: unknown user, wrong password, or refused by the policy server, which no client can
+ * tell apart. `refused`: a known user who may not sign in, with a reason for that user; with `lock`, a lock refuses the
+ * user or, whoever it is, the client's network. `expired`, `contact-admin`, `insecure`: the refusals of
  * the mail server itself. `busy`: too many logins are waiting. `closed`: the user's backend accepts no logins now, or
  * the user is being moved. `unavailable`: a server could not be asked. `refused` and `closed` tell of a known user, so
  * they are answered only after the right password.
  */
 export type AuthenticationRefusal =
-  | { readonly kind: 'rejected' }
+  | { readonly kind: 'rejected'; readonly by?: 'policy' }
   | { readonly kind: 'refused'; readonly reason: string; readonly lock?: LockNotice }
   | { readonly kind: 'expired' }
   | { readonly kind: 'contact-admin'; readonly reason?: string }
@@ -80,6 +80,12 @@ export interface LoginAttemptsDeps {
   readonly isSomeHomeSilent: () => boolean;
 }
 
+/** An outcome. `by`: what refused, where only the event may say it. */
+interface Ended {
+  readonly kind: LoginEvent['result'];
+  readonly by?: 'policy';
+}
+
 /** A server could not be asked. */
 type Unavailable = {
   readonly kind: 'unavailable';
@@ -118,13 +124,13 @@ export function createLoginAttempts(deps: LoginAttemptsDeps) {
     deps.observe({ ...end, ...trace, ...facts });
   }
 
-  async function outcomeOf<T extends { readonly kind: LoginEvent['result'] }>(
+  async function outcomeOf<T extends Ended>(
     login: LoginAttempt,
     work: (login: LoginAttempt) => Promise<T>,
   ): Promise<T | Unavailable | Busy> {
     try {
       const outcome = await work(login);
-      report(login, { result: outcome.kind });
+      report(login, { result: outcome.by ?? outcome.kind });
       return outcome;
     } catch (error) {
       if (login.gone.aborted) report(login, { result: 'abandoned' });
@@ -135,7 +141,7 @@ export function createLoginAttempts(deps: LoginAttemptsDeps) {
     }
   }
 
-  return async function run<T extends { readonly kind: LoginEvent['result'] }>(
+  return async function run<T extends Ended>(
     attempt: PasswordAttempt,
     gone: AbortSignal,
     work: (login: LoginAttempt) => Promise<T>,
@@ -218,13 +224,13 @@ function createLoginTimes(clock: Clock, arrivedAtMs: number): LoginTimes {
 /** The event of a login, for the log and the metrics. It holds no password. */
 export interface LoginEvent {
   /**
-   * `authenticated`: a staff password was right. `abandoned`: the client left before there was an outcome. `failed`: a
-   * fault of the gateway itself.
+   * `authenticated`: a staff password was right. `policy`: the policy server refused. `abandoned`: the client left before
+   * there was an outcome. `failed`: a fault of the gateway itself.
    */
-  readonly result: LoginOutcome['kind'] | 'authenticated' | 'abandoned' | 'failed';
+  readonly result: LoginOutcome['kind'] | 'policy' | 'authenticated' | 'abandoned' | 'failed';
   /** The true reason, which users are never told. */
   readonly why?: 'unknown-user' | 'wrong-password' | 'refused' | 'locked';
-  /** The mail server's words about the password, unless it was a bare yes. For operators. */
+  /** The words of the mail server, unless it was a bare yes, or of the policy server. For operators. */
   readonly said?: ServerWords;
   /** The phase that it ended in. */
   readonly phase: LoginPhase;
@@ -265,5 +271,38 @@ export function createLoginLog(log: Log, clock: Clock, refusalAfterMs: number): 
     if (!slow || clock.nowMs() - warnedAtMs < warningEveryMs) return;
     warnedAtMs = clock.nowMs();
     log.warn('refusals-slow', { backend: event.backend, imapMs: event.ms.imap, refusalAfterMs });
+  };
+}
+
+/** The event of each Basic password that was tried; a remembered one has no event. */
+export interface BasicLoginEvent extends RequestIds {
+  /** `policy`: the policy server refused. `failed`: a fault of the gateway itself. */
+  readonly result: PasswordCheck['kind'] | 'policy' | 'unavailable' | 'failed';
+  /** The true reason, which clients are never told. */
+  readonly why?: 'unknown-user' | 'refused';
+  /** The words of the mail server, unless it was a bare yes, or of the policy server. */
+  readonly said?: ServerWords;
+  readonly user?: string;
+  readonly backend?: string;
+  readonly host?: string;
+  /** Set if the password was right, as its own event says, and something else kept the request from being served. */
+  readonly isChecked?: true;
+  readonly client: string;
+  /** For the statistics; the log leaves it out. */
+  readonly userAgent?: string | undefined;
+  /** From the request's arrival, the penalty included. */
+  readonly ms: number;
+  readonly error?: unknown;
+}
+
+/** Logs each check; a right one at debug only, since each client has one a minute. */
+export function createBasicLoginLog(log: Log): (event: BasicLoginEvent) => void {
+  return ({ error, ...event }) => {
+    const facts = defined({ ...event, userAgent: undefined, isChecked: undefined });
+    if (error === undefined && facts.result === 'right') log.debug('basic-login', facts);
+    else if (error === undefined) log.info('basic-login', facts);
+    else if (error instanceof PosternError) {
+      log.warn('basic-login', { ...facts, code: error.code, source: error.source, detail: error.message });
+    } else log.error('basic-login', { ...facts, err: error });
   };
 }

@@ -94,9 +94,14 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     if ('backend' in found) trace.backend = found.backend;
 
     times.enter('penalty');
-    const { password, client } = attempt;
-    const admission = await deps.penalty.admit({ user: trace.user, address: client.address, password }, gone);
+    const { password, client, reference } = attempt;
+    const { address, userAgent } = client;
+    const admission = await deps.penalty.admit({ user: trace.user, address, password, reference, userAgent }, gone);
     if (admission.kind === 'busy') return admission;
+    if (admission.kind === 'refused') {
+      if (admission.said !== undefined) trace.said = admission.said;
+      return { kind: 'rejected', by: 'policy' };
+    }
     times.enter('imap');
     try {
       return await decide(login, found, admission);

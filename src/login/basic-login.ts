@@ -2,7 +2,6 @@ import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { type HomeLookup, type ReferredUser, TryAgainLater } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { Log } from '../core/log.ts';
 import {
   type BackendName,
   type CanonicalUser,
@@ -21,6 +20,7 @@ import type {
   ServerWords,
 } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
+import type { BasicLoginEvent } from './attempt.ts';
 import {
   type AuthenticationDeps,
   cannotBeChecked,
@@ -223,8 +223,15 @@ class BasicLogin implements BasicAuthentication {
   ): Promise<PasswordVerdict> {
     const { client, password } = attempt.credentials;
     const { user = '' } = attempt.trace;
-    const admission = await this.#deps.penalty.admit({ user, address: client.address, password }, allGone);
+    const { address, userAgent } = client;
+    const asked = { user, address, password, userAgent, reference: attempt.ids.reference };
+    const admission = await this.#deps.penalty.admit(asked, allGone);
     if (admission.kind === 'busy') throw tooManyWait();
+    if (admission.kind === 'refused') {
+      this.#report(attempt, { result: 'policy', ...defined({ said: admission.said }) });
+      await this.#hold(attempt, admission.waitedMs, neverGone);
+      return 'wrong';
+    }
     const verdict = await ask().catch(async (error: unknown) => {
       await admission.settle('undecided');
       if (isSilence(error)) await this.#hold(attempt, admission.waitedMs, neverGone);
@@ -257,10 +264,13 @@ class BasicLogin implements BasicAuthentication {
     await this.#deps.wait(Math.max(this.#deps.refusalAfterMs - workedMs, 0), signal);
   }
 
-  #report({ credentials, ids, arrivedAtMs, trace }: BasicAttempt, end: Pick<BasicLoginEvent, 'result' | 'error'>) {
+  #report(
+    { credentials, ids, arrivedAtMs, trace }: BasicAttempt,
+    end: Pick<BasicLoginEvent, 'result' | 'error' | 'said'>,
+  ) {
     const ms = this.#deps.clock.nowMs() - arrivedAtMs;
     const { address, userAgent } = credentials.client;
-    this.#deps.observe({ ...end, ...trace, client: address, userAgent, ...ids, ms });
+    this.#deps.observe({ ...trace, ...end, client: address, userAgent, ...ids, ms });
   }
 }
 
@@ -278,9 +288,7 @@ function isSilence(error: unknown): boolean {
 }
 
 function heardBy(attempt: BasicAttempt): (said: ServerWords) => void {
-  return (said) => {
-    attempt.trace = { ...attempt.trace, said };
-  };
+  return (said) => void (attempt.trace = { ...attempt.trace, said });
 }
 
 function admissionFor(verdict: Exclude<PasswordVerdict, 'right'>): BasicAdmission {
@@ -310,37 +318,4 @@ function tooManyWait(): PosternError {
 function closed({ backend, kind }: Closure): PosternError {
   const message = `the backend ${backend} takes nobody now: ${kind}`;
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: true });
-}
-
-/** The event of each Basic password that was tried; a remembered one has no event. */
-export interface BasicLoginEvent extends RequestIds {
-  /** `failed`: a fault of the gateway itself. */
-  readonly result: PasswordCheck['kind'] | 'unavailable' | 'failed';
-  /** The true reason, which clients are never told. */
-  readonly why?: 'unknown-user' | 'refused';
-  /** The mail server's words about the password, unless it was a bare yes. */
-  readonly said?: ServerWords;
-  readonly user?: string;
-  readonly backend?: string;
-  readonly host?: string;
-  /** Set if the password was right, as its own event says, and something else kept the request from being served. */
-  readonly isChecked?: true;
-  readonly client: string;
-  /** For the statistics; the log leaves it out. */
-  readonly userAgent?: string | undefined;
-  /** From the request's arrival, the penalty included. */
-  readonly ms: number;
-  readonly error?: unknown;
-}
-
-/** Logs each check; a right one at debug only, since each client has one a minute. */
-export function createBasicLoginLog(log: Log): (event: BasicLoginEvent) => void {
-  return ({ error, ...event }) => {
-    const facts = defined({ ...event, userAgent: undefined, isChecked: undefined });
-    if (error === undefined && facts.result === 'right') log.debug('basic-login', facts);
-    else if (error === undefined) log.info('basic-login', facts);
-    else if (error instanceof PosternError) {
-      log.warn('basic-login', { ...facts, code: error.code, source: error.source, detail: error.message });
-    } else log.error('basic-login', { ...facts, err: error });
-  };
 }

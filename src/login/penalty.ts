@@ -21,18 +21,29 @@ export interface PenaltyAttempt {
   readonly user: string;
   readonly address: string;
   readonly password: Secret;
+  /** The reference of the attempt, for a policy server. */
+  readonly reference?: string;
+  /** The User-Agent of the client, for a policy server. */
+  readonly userAgent?: string | undefined;
 }
 
 /**
  * `admitted`: it waited `waitedMs`, and the password may be tried now. `settle` must be called with the result:
  * `undecided` if no server could say, `abandoned` if the client left meanwhile. Only the first call counts. `busy`: too
- * many are waiting; the attempt was not counted.
+ * many are waiting; the attempt was not counted. `refused`: a policy server refuses it; it was counted as a wrong
+ * password.
  */
 export type Admission =
   | {
       readonly kind: 'admitted';
       readonly waitedMs: number;
       settle(verdict: 'right' | 'wrong' | 'undecided' | 'abandoned'): Promise<void>;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly waitedMs: number;
+      /** The policy server's words, if it sent any; for operators. */
+      readonly said?: { readonly text: string };
     }
   | { readonly kind: 'busy' };
 

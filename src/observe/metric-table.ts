@@ -2,6 +2,7 @@ import {
   clientCheckResults,
   loginPhases,
   loginResults,
+  policyAnswers,
   type MetricRow,
   requestClasses,
   routeProtocols,
@@ -224,6 +225,12 @@ export const metricTable = {
     ...signIns,
     help: 'Sign-ins and Basic clients that were turned away, because too many of their network wait for penalties.',
     moves: 'each sign-in with the result `busy` for that reason',
+  },
+  postern_login_policy_total: {
+    ...signIns,
+    help: 'Sign-ins and Basic clients by what the policy server said of them, if `login.policy` is set.',
+    labels: { answer: policyAnswers },
+    moves: 'each question to the policy server, and each that could not be asked',
   },
   postern_sessions_cached: {
     ...heldNow,

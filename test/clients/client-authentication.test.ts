@@ -8,7 +8,8 @@ import { type BackendName, createLoginNameParser, requestIdsOf } from '../../src
 import type { BasicLoginAttempt, PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { type BasicLoginEvent, createBasicAuthentication } from '../../src/login/basic-login.ts';
+import type { BasicLoginEvent } from '../../src/login/attempt.ts';
+import { createBasicAuthentication } from '../../src/login/basic-login.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
 import { createVerifiedPasswords, type VerifiedPassword } from '../../src/login/verified-passwords.ts';
 import { backendA, hostA } from '../login/login.fixture.ts';

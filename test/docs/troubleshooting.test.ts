@@ -130,6 +130,7 @@ describe('docs/operate.md', () => {
       'signed-in': true,
       authenticated: true,
       rejected: true,
+      policy: true,
       refused: true,
       expired: true,
       'contact-admin': true,

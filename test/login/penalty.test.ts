@@ -20,7 +20,7 @@ interface Attempt {
 /** How long the attempt had to wait, after which it is settled. */
 async function waited(penalty: Penalty, verdict: 'right' | 'wrong' | 'undecided', attempt: Attempt = {}) {
   const admission = await penalty.admit(attemptOf(attempt), here);
-  if (admission.kind === 'busy') return 'busy';
+  if (admission.kind !== 'admitted') return admission.kind;
   await admission.settle(verdict);
   return admission.waitedMs;
 }
