@@ -5,8 +5,7 @@ import type { Backend, BackendHost, BackendLimits, MasterIdentity, TestAccount }
 import { explainFailure } from '../core/connection-failure.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import { canonicalUser } from '../core/names.ts';
-import { Secret } from '../core/secrets.ts';
-import { probeSessions, probeState } from '../gateway/stores.ts';
+import { probePolicy, probeSessions, probeState } from '../gateway/stores.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { RedisSessionStore } from '../sessions/redis-store.ts';
 import { checkServerKeys } from '../sessions/server-keys.ts';
@@ -141,16 +140,10 @@ function masterDials({ backends, serving }: Config): Dial[] {
   return dials;
 }
 
-/** Asks about a login by nobody, which weakforced does not remember. */
-function policyDials({ login: { policy }, publicUrls }: Config): Dial[] {
+function policyDials(config: Config): Dial[] {
+  const { policy } = config.login;
   if (policy === undefined) return [];
-  const ask = async (): Promise<DialOutcome> => {
-    const { tryPolicyServer } = await import('../login/policy.ts');
-    const nobody = { user: 'postern-check', address: '127.0.0.1', password: new Secret('postern-check') };
-    const server = { ...policy, isTls: publicUrls.every(({ secure }) => secure) };
-    const { status, message } = await tryPolicyServer(server, nobody);
-    return { result: 'ok', note: `answers, with status ${status}${message === '' ? '' : ` (${message})`}` };
-  };
+  const ask = async (): Promise<DialOutcome> => ({ result: 'ok', note: await probePolicy(config) });
   return [{ server: 'policy server', address: policy.url, ask, limitMs: policy.timeoutMs + 1000 }];
 }
 

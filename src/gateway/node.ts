@@ -279,7 +279,7 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
     },
     clientChecks: verifiedPasswordsOf(basis),
     clientChecked: (event) => metrics.clientChecked(event),
-    policyAnswered: (answer) => metrics.policyAnswered(answer),
+    policyDelayed: (ms) => metrics.penaltyGiven(ms),
     statistics: basis.statistics,
     noteLogin(way, event) {
       const count = basis.statistics.noted.push({ way, event, atMs: systemClock.nowMs() });

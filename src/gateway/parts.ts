@@ -285,8 +285,8 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly clientChecks: VerifiedPasswords;
   /** For the metrics; the snapshot has the log. */
   readonly clientChecked: (event: BasicLoginEvent) => void;
-  /** For the metrics: what the policy server said of a login. */
-  readonly policyAnswered: Metrics['policyAnswered'];
+  /** For the metrics: the policy server delays a login. */
+  readonly policyDelayed: (ms: number) => void;
   readonly statistics: NodeStatistics;
   /** For the statistics: staff at the console is not counted. */
   readonly noteLogin: (way: NotedLogin['way'], event: NotedLogin['event']) => void;

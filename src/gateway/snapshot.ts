@@ -20,14 +20,13 @@ import { createBasicAuthentication } from '../login/basic-login.ts';
 import { systemWait } from '../login/limits.ts';
 import { createLogin, createStaffLogin, type LoginDeps } from '../login/login.ts';
 import type { MailServers } from '../login/mail-servers.ts';
-import type { Penalty } from '../login/penalty.ts';
 import { type BasicPaths, createBasicPaths } from '../proxy/basic-requests.ts';
 import { createIngress } from '../proxy/ingress.ts';
 import { createRequestHeaders } from '../proxy/request-headers.ts';
 import type { BackendRoute } from '../proxy/session-requests.ts';
 import { loadDrivers } from './drivers.ts';
 import type { ConfigSnapshot, SharedParts } from './parts.ts';
-import { openDirectory } from './stores.ts';
+import { openDirectory, openPenalty } from './stores.ts';
 
 /** Builds a snapshot. Rejects if a driver cannot be loaded or the directory cannot be opened; nothing stays open then. */
 export async function buildSnapshot(config: Config, parts: SharedParts): Promise<ConfigSnapshot> {
@@ -35,7 +34,6 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   const { drivers, byBackend } = await loadDrivers(config.backends, parts);
   // Loaded before anything is opened, so that a failure leaves nothing open.
   const supportModule = config.support === undefined ? undefined : await import('./support.ts');
-  const penalty = await openPenalty(config, parts);
   const service = config.directoryService;
   const createDelivery =
     service?.socketmap === undefined && service?.tcpTable === undefined
@@ -59,13 +57,12 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   };
   const common = {
     ...parts,
-    penalty,
     parseName,
     directory: withLocks(overridden, parts.lockDirectory),
     networkLock,
     ...signInHomes,
   };
-  const { login, staffLogin, basicAuthentication } = createLogins(config.login, { ...common, arrived: parts.arrived });
+  const { login, staffLogin, basicAuthentication } = await createLogins(config, { ...common, arrived: parts.arrived });
   // A lock keeps nobody's mail away.
   const mailRoutes = { ...parts, parseName, directory: overridden, backends: config.backends };
   const tokens = createFormTokens(parts.formKeys, clock);
@@ -111,15 +108,6 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
     isExempt: createNetworkMatch(config.login.exemptNetworks),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };
-}
-
-/** The penalty; with a policy server that is asked, too, if one is configured. Only then is its client loaded. */
-async function openPenalty({ login, publicUrls }: Config, parts: SharedParts): Promise<Penalty> {
-  if (login.policy === undefined) return parts.penalty;
-  const { createPolicedPenalty } = await import('../login/policy.ts');
-  const server = { ...login.policy, isTls: publicUrls.every(({ secure }) => secure) };
-  const isExempt = createNetworkMatch(login.exemptNetworks);
-  return createPolicedPenalty(server, { ...parts, isExempt, wait: systemWait, answered: parts.policyAnswered });
 }
 
 const noNotices = { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() };
@@ -237,17 +225,19 @@ interface SignInHomes {
 }
 
 /** Creates the logins: through the form, at the console, and of Basic clients. */
-function createLogins(
-  { refusalAfterMs, deadlineMs }: Config['login'],
+async function createLogins(
+  config: Config,
   parts: SharedParts &
     Pick<LoginDeps, 'parseName' | 'directory' | 'networkLock' | 'homeOf' | 'isSomeHomeSilent'> & {
       readonly clientHomeOf: LoginDeps['homeOf'];
     },
 ) {
   const { clock, log, clientChecks, mailServers } = parts;
+  const { refusalAfterMs, deadlineMs } = config.login;
+  const penalty = await openPenalty(config, parts);
   const logLogin = createLoginLog(log, clock, refusalAfterMs);
   const logBasicLogin = createBasicLoginLog(log);
-  const common = { ...parts, passdb: mailServers.passdb, wait: systemWait, deadlineMs, refusalAfterMs };
+  const common = { ...parts, penalty, passdb: mailServers.passdb, wait: systemWait, deadlineMs, refusalAfterMs };
   const observe = (event: LoginEvent): void => {
     logLogin(event);
     parts.loginFinished(event);

@@ -11,13 +11,18 @@ import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import { type Log, silentLog } from '../core/log.ts';
+import { createNetworkMatch } from '../core/ip-networks.ts';
 import { defined } from '../core/objects.ts';
+import { Secret } from '../core/secrets.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { RunScript, StateStore } from '../core/state-store.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
 import type { AskLeader, ConnectRedis, SharedStorageStates } from '../directory/source.ts';
 import { probeCounters } from '../login/penalty-counters.ts';
+import { systemWait } from '../login/limits.ts';
 import { probePenaltyNames } from '../login/penalty-names.ts';
+import type { Penalty } from '../login/penalty.ts';
+import type { PolicyServer } from '../login/policy.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import type { RedisSettings } from '../redis/topology.ts';
 import type { KeyRing } from '../sessions/key-derivation.ts';
@@ -27,7 +32,7 @@ import { probeSessionStore, RedisSessionStore } from '../sessions/redis-store.ts
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import { SqliteSessionStore } from '../sessions/sqlite-store.ts';
 import { probeRecentLogins } from '../support/recent-logins.ts';
-import type { ConfigHolder } from './parts.ts';
+import type { ConfigHolder, SharedParts } from './parts.ts';
 
 /** The parts from which a node's sessions, and their pages, are built. */
 export interface SessionParts {
@@ -267,4 +272,30 @@ async function probeOwnState(settings: RedisSettings): Promise<void> {
   } finally {
     connection.close();
   }
+}
+
+/** The penalty; where a policy server is configured, it is asked first. Only then is its client loaded. */
+export async function openPenalty(
+  config: Config,
+  parts: Pick<SharedParts, 'penalty' | 'clock' | 'log' | 'policyDelayed'>,
+): Promise<Penalty> {
+  const server = policyServerOf(config);
+  if (server === undefined) return parts.penalty;
+  const { createPolicedPenalty } = await import('../login/policy.ts');
+  const isExempt = createNetworkMatch(config.login.exemptNetworks);
+  return createPolicedPenalty(server, { ...parts, isExempt, wait: systemWait, delayed: parts.policyDelayed });
+}
+
+/** Asks the policy server about a login by nobody, and resolves with its answer in words. */
+export async function probePolicy(config: Config): Promise<string> {
+  const server = policyServerOf(config);
+  if (server === undefined) return 'none is configured';
+  const { tryPolicyServer } = await import('../login/policy.ts');
+  const nobody = { user: 'postern-check', address: '127.0.0.1', password: new Secret('postern-check') };
+  const { status, message } = await tryPolicyServer(server, nobody);
+  return `answers with status ${status}${message === '' ? '' : ` (${message})`}`;
+}
+
+function policyServerOf({ login: { policy }, publicUrls }: Config): PolicyServer | undefined {
+  return policy && { ...policy, isTls: publicUrls.every(({ secure }) => secure) };
 }

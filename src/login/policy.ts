@@ -39,18 +39,18 @@ export interface PolicyDeps {
   readonly clock: Clock;
   readonly wait: Wait;
   readonly log: Log;
-  /** Told what was said of each login, for the metrics. */
-  readonly answered: (answer: 'allowed' | 'delayed' | 'refused' | 'unavailable') => void;
+  /** Told of each delay, for the metrics. */
+  readonly delayed: (ms: number) => void;
 }
 
 /** A policy server's answer. `status`: -1 refuses, 0 lets go on, a higher one delays by as many seconds. */
-interface Verdict {
+interface PolicyVerdict {
   readonly status: number;
   /** For operators; at most 200 characters. */
   readonly message: string;
 }
 
-type Opinion =
+type PolicyOpinion =
   | { readonly kind: 'allowed'; readonly waitedMs: number }
   | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'busy' };
@@ -58,16 +58,16 @@ type Opinion =
 /** The questions and delays that are open at once; the rules are those of the penalty's waiting room. */
 const openLimits = { inAll: 1_000, perNetwork: 50 };
 /** As many connections as Dovecot opens. */
-const maxConnections = 100;
+const maxPolicyConnections = 100;
 const maxReports = 500;
 const idleMs = 10_000;
-const maxAnswerBytes = 64 * 1024;
+const maxVerdictBytes = 64 * 1024;
 const maxMessageChars = 200;
 const maxDeviceChars = 500;
 /** After so many questions in a row without any answer, the server is left alone for a time. */
 const silencesBeforePause = 3;
 const pauseMs = 5_000;
-const alarmEveryMs = 60_000;
+const policyAlarmEveryMs = 60_000;
 
 /**
  * A penalty that also asks a policy server such as weakforced, by the protocol of Dovecot's `auth_policy_` settings: it
@@ -84,7 +84,7 @@ export function createPolicedPenalty(server: PolicyServer, deps: PolicyDeps): Pe
 class PolicedPenalty implements Penalty {
   readonly #server: PolicyServer;
   readonly #deps: PolicyDeps;
-  readonly #send: Send;
+  readonly #send: PolicySender;
   readonly #room = createWaitingRoom(openLimits);
   #silences = 0;
   #pausedUntilMs = 0;
@@ -94,7 +94,7 @@ class PolicedPenalty implements Penalty {
   constructor(server: PolicyServer, deps: PolicyDeps) {
     this.#server = server;
     this.#deps = deps;
-    this.#send = createSend(server);
+    this.#send = createPolicySender(server);
   }
 
   async admit(attempt: PenaltyAttempt, signal: AbortSignal): Promise<Admission> {
@@ -123,25 +123,19 @@ class PolicedPenalty implements Penalty {
   }
 
   /** Asks, and waits for the delay that the server wants. */
-  async #opinion(attempt: PenaltyAttempt, signal: AbortSignal): Promise<Opinion> {
+  async #opinion(attempt: PenaltyAttempt, signal: AbortSignal): Promise<PolicyOpinion> {
     const { user, address } = attempt;
-    const { isExempt, answered } = this.#deps;
+    const { isExempt, delayed } = this.#deps;
     const network = isExempt(address) ? undefined : clientNetwork(address);
     const place = this.#room.enter({ from: crowdsOf(user, address, isExempt), network, delayMs: 0 });
     if (place === undefined) return { kind: 'busy' };
     const left = AbortSignal.any([signal, place.givenUp]);
     try {
       const verdict = await this.#ask(attempt, left);
-      if (verdict === undefined) {
-        answered('unavailable');
-        return { kind: 'allowed', waitedMs: 0 };
-      }
-      if (verdict.status < 0) {
-        answered('refused');
-        return { kind: 'refused', message: verdict.message };
-      }
+      if (verdict === undefined) return { kind: 'allowed', waitedMs: 0 };
+      if (verdict.status < 0) return { kind: 'refused', message: verdict.message };
       const waitedMs = Math.min(verdict.status * 1000, this.#server.maxDelayMs);
-      answered(waitedMs === 0 ? 'allowed' : 'delayed');
+      delayed(waitedMs);
       if (waitedMs > 0) await this.#deps.wait(waitedMs, left);
       return { kind: 'allowed', waitedMs };
     } catch (error) {
@@ -153,7 +147,7 @@ class PolicedPenalty implements Penalty {
   }
 
   /** Undefined if the server cannot be asked and logins go on then. */
-  async #ask(attempt: PenaltyAttempt, left: AbortSignal): Promise<Verdict | undefined> {
+  async #ask(attempt: PenaltyAttempt, left: AbortSignal): Promise<PolicyVerdict | undefined> {
     try {
       if (this.#isPaused()) throw new PolicyError('it is silent, and asked again every 5 s');
       const body = policyRequest(this.#server, attempt);
@@ -164,7 +158,6 @@ class PolicedPenalty implements Penalty {
       left.throwIfAborted();
       this.#failed('allow', error);
       if (this.#server.whenUnavailable === 'allow') return undefined;
-      this.#deps.answered('unavailable');
       throw error;
     }
   }
@@ -196,13 +189,13 @@ class PolicedPenalty implements Penalty {
     this.#silences = 0;
   }
 
-  #failed(command: Command, error: unknown): void {
+  #failed(command: PolicyCommand, error: unknown): void {
     const nowMs = this.#deps.clock.nowMs();
     if (error instanceof PolicyError && error.isSilence) {
       this.#silences += 1;
       if (this.#silences >= silencesBeforePause) this.#pausedUntilMs = nowMs + pauseMs;
     }
-    if (nowMs - this.#alarmedAtMs < alarmEveryMs) return;
+    if (nowMs - this.#alarmedAtMs < policyAlarmEveryMs) return;
     this.#alarmedAtMs = nowMs;
     const detail = error instanceof Error ? error.message : String(error);
     const code = 'ERR_POLICY_UNAVAILABLE';
@@ -210,7 +203,7 @@ class PolicedPenalty implements Penalty {
   }
 }
 
-type Command = 'allow' | 'report';
+type PolicyCommand = 'allow' | 'report';
 
 interface PolicyOutcome {
   readonly success: boolean;
@@ -252,7 +245,7 @@ function passwordHash(
 }
 
 /** Throws if the answer is no JSON object with an integer `status`. */
-function parseVerdict(answer: string): Verdict {
+function parseVerdict(answer: string): PolicyVerdict {
   let said: unknown;
   try {
     said = JSON.parse(answer);
@@ -266,17 +259,17 @@ function parseVerdict(answer: string): Verdict {
 }
 
 /** Asks the policy server about a login by nobody; for checks. Rejects if the answer is none of the protocol. */
-export async function tryPolicyServer(server: PolicyServer, nobody: PenaltyAttempt): Promise<Verdict> {
+export async function tryPolicyServer(server: PolicyServer, nobody: PenaltyAttempt): Promise<PolicyVerdict> {
   const body = policyRequest(server, nobody);
-  return parseVerdict(await createSend(server)('allow', body, new AbortController().signal));
+  return parseVerdict(await createPolicySender(server)('allow', body, new AbortController().signal));
 }
 
 /** Resolves with the body of the answer. Rejects with ERR_POLICY_UNAVAILABLE, or when the signal is aborted. */
-type Send = (command: Command, body: string, signal: AbortSignal) => Promise<string>;
+type PolicySender = (command: PolicyCommand, body: string, signal: AbortSignal) => Promise<string>;
 
 /** Kept connections, no redirects, one time limit for all of a request. Idle connections keep no process alive. */
-function createSend(server: PolicyServer): Send {
-  const limits = { keepAlive: true, maxSockets: maxConnections, timeout: idleMs };
+function createPolicySender(server: PolicyServer): PolicySender {
+  const limits = { keepAlive: true, maxSockets: maxPolicyConnections, timeout: idleMs };
   const secure = server.url.startsWith('https:');
   const agent = secure ? new HttpsAgent({ ...limits, ...defined({ ca: server.ca }) }) : new HttpAgent(limits);
   const { apiKey } = server;
@@ -286,7 +279,12 @@ function createSend(server: PolicyServer): Send {
     ...(apiKey === undefined ? {} : { [apiKey.name]: apiKey.value.reveal() }),
   };
 
-  function open(command: Command, body: string, signal: AbortSignal, isSecondTry = false): Promise<IncomingMessage> {
+  function open(
+    command: PolicyCommand,
+    body: string,
+    signal: AbortSignal,
+    isSecondTry = false,
+  ): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const url = `${server.url}${server.url.endsWith('&') ? '' : '?'}command=${command}`;
     const length = { 'content-length': String(Buffer.byteLength(body)) };
@@ -312,7 +310,7 @@ function createSend(server: PolicyServer): Send {
         response.destroy();
         throw new PolicyError(`it answers ${status}${status === 401 ? ': is login.policy.api_key right?' : ''}`);
       }
-      return await readAnswer(response);
+      return await readPolicyAnswer(response);
     } catch (error) {
       signal.throwIfAborted();
       const late = `it did not answer within ${server.timeoutMs} ms`;
@@ -324,13 +322,13 @@ function createSend(server: PolicyServer): Send {
 }
 
 /** The whole body. Leaving the loop early closes the connection. */
-async function readAnswer(response: IncomingMessage): Promise<string> {
+async function readPolicyAnswer(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response) {
     if (!Buffer.isBuffer(chunk)) throw new TypeError('a body comes in buffers');
     size += chunk.length;
-    if (size > maxAnswerBytes) throw new PolicyError(`its answer is larger than ${maxAnswerBytes} bytes`);
+    if (size > maxVerdictBytes) throw new PolicyError(`its answer is larger than ${maxVerdictBytes} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

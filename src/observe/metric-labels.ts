@@ -33,8 +33,6 @@ export const loginResults = [...backendLoginResults, 'authenticated', 'malformed
 export const loginPhases = ['form', 'store', 'directory', 'penalty', 'imap', 'webmail'] as const;
 /** Results of password checks for Basic clients. */
 export const clientCheckResults = ['right', 'wrong', 'policy', 'refused', 'unavailable'] as const;
-/** What the policy server says of a login; `unavailable`: it could not be asked. */
-export const policyAnswers = ['allowed', 'delayed', 'refused', 'unavailable'] as const;
 /** Results of silent sign-ins. */
 export const silentResults = ['signed-in', 'rejected', 'too-often', 'unavailable'] as const;
 /** Classes of the statuses of proxied requests; `aborted`: the client left before there was one. */

@@ -2,7 +2,6 @@ import {
   clientCheckResults,
   loginPhases,
   loginResults,
-  policyAnswers,
   type MetricRow,
   requestClasses,
   routeProtocols,
@@ -212,25 +211,19 @@ export const metricTable = {
   },
   postern_penalty_delays_total: {
     ...signIns,
-    help: 'Penalties that were given: sign-ins and Basic clients that had to wait before their password was tried.',
-    moves: 'each sign-in that a penalty delays',
+    help: 'Penalties and delays by the policy server: sign-ins and Basic clients that had to wait before their password was tried.',
+    moves: 'each sign-in that is delayed so',
   },
   postern_penalty_delay_seconds_total: {
     type: 'counter',
-    help: 'Time for which penalties delayed sign-ins and Basic clients.',
+    help: 'Time for which penalties and the policy server delayed sign-ins and Basic clients.',
     unit: 'seconds',
-    moves: 'each sign-in that a penalty delays',
+    moves: 'each sign-in that is delayed so',
   },
   postern_penalty_turned_away_total: {
     ...signIns,
     help: 'Sign-ins and Basic clients that were turned away, because too many of their network wait for penalties.',
     moves: 'each sign-in with the result `busy` for that reason',
-  },
-  postern_login_policy_total: {
-    ...signIns,
-    help: 'Sign-ins and Basic clients by what the policy server said of them, if `login.policy` is set.',
-    labels: { answer: policyAnswers },
-    moves: 'each question to the policy server, and each that could not be asked',
   },
   postern_sessions_cached: {
     ...heldNow,

@@ -18,7 +18,6 @@ import {
   clientCheckResults,
   loginPhases,
   loginResults,
-  policyAnswers,
   requestClasses,
   routeProtocols,
   routeResults,
@@ -197,10 +196,6 @@ export class Metrics {
     this.#counts.clientChecks.inc({ result: clientResult(result), backend: known });
   }
 
-  policyAnswered(answer: (typeof policyAnswers)[number]): void {
-    this.#counts.policyAnswers.inc({ answer });
-  }
-
   silentLogin(backend: string, result: (typeof silentResults)[number]): void {
     if (this.#backends.has(backend)) this.#counts.silentSignIns.inc({ backend, result });
   }
@@ -266,7 +261,6 @@ function createCounts(registers: Registry[]) {
     penaltyDelays: counter('postern_penalty_delays_total'),
     penaltySeconds: counter('postern_penalty_delay_seconds_total'),
     penaltyTurnedAway: counter('postern_penalty_turned_away_total'),
-    policyAnswers: counter('postern_login_policy_total'),
     requests: counter('postern_requests_total'),
     firstByte: histogram('postern_first_byte_seconds'),
     refusals: counter('postern_backend_refusals_total'),
@@ -286,7 +280,6 @@ function* fixedSeries(counts: Counted): Iterable<readonly [Counter<string> | His
   for (const result of loginResults) yield [counts.logins, { result, backend: '', webmail: '' }];
   for (const phase of loginPhases) yield [counts.loginPhases, { phase }];
   for (const result of clientCheckResults) yield [counts.clientChecks, { result, backend: '' }];
-  for (const answer of policyAnswers) yield [counts.policyAnswers, { answer }];
   for (const outcome of ['ok', 'failed']) yield [counts.storeSeconds, { outcome }];
   for (const protocol of routeProtocols)
     for (const result of routeResults) yield [counts.directoryAnswers, { protocol, result }];
