@@ -29,7 +29,7 @@ import {
   wholeNumber,
   withExamples,
 } from './options.ts';
-import { createProgress, json, table } from './output.ts';
+import { createProgress, json, jsonLine, table } from './output.ts';
 
 interface FilterOptions {
   readonly event?: string;
@@ -214,7 +214,7 @@ function auditJsonArray(): LineWriter {
   return {
     head: '[',
     line(line) {
-      const text = `${separator}\n${JSON.stringify(auditJson(line))}`;
+      const text = `${separator}\n${jsonLine(auditJson(line))}`;
       separator = ',';
       return text;
     },

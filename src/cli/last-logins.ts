@@ -7,7 +7,7 @@ import { type ApiReply, type AskApi, cell, refusalCode, rowsIn } from './api-cli
 import type { CommandEnvironment } from './environment.ts';
 import { countLines } from './named-arguments.ts';
 import { type ExitCode, exitCodes, type ListFormat } from './options.ts';
-import { createProgress, printable } from './output.ts';
+import { createProgress, jsonLine, printable } from './output.ts';
 
 /** Bytes of names in one question, well below what the API takes. */
 const bytesAsked = 48_000;
@@ -156,7 +156,7 @@ export class LastLoginList {
         return csvRow([cell(row['user']), ...timesIn(row).map((time) => (typeof time === 'string' ? time : ''))]);
       if (this.#format === 'table') return alignedRow([...timesIn(row).map(minuteOrDash), cell(row['user'])]);
       const { found: _, name: __, ...facts } = row;
-      return `${this.#written + index === 0 ? '' : ','}\n${JSON.stringify(facts)}`;
+      return `${this.#written + index === 0 ? '' : ','}\n${jsonLine(facts)}`;
     });
     this.#written += rows.length;
     if (texts.length > 0) this.#environment.print(texts.join(''));

@@ -15,7 +15,7 @@ import {
   listFormatOption,
   withExamples,
 } from './options.ts';
-import { amount, createProgress, listText } from './output.ts';
+import { amount, createProgress, jsonLine, listText, printable } from './output.ts';
 
 /** The result for one user. `source` is the one that decided, by its position and type. */
 interface LookupRow {
@@ -128,10 +128,10 @@ async function stream(
 
 /** A line of a stream: an object, a row of CSV, or cells between tabs. A tab can only be part of what was typed. */
 function streamLine(row: LookupRow, format: ListFormat): string {
-  if (format === 'json') return `${JSON.stringify(row)}\n`;
+  if (format === 'json') return `${jsonLine(row)}\n`;
   const cells = lookupCells(row);
   if (format === 'csv') return csvRow(cells.map((cell) => (cell === '-' ? '' : cell)));
-  return `${cells.map((cell) => cell.replaceAll('\t', ' ')).join('\t')}\n`;
+  return `${cells.map((cell) => printable(cell.replaceAll('\t', ' '))).join('\t')}\n`;
 }
 
 function worst(codes: readonly ExitCode[]): ExitCode {

@@ -127,9 +127,17 @@ export function printable(text: string): string {
 
 /** One JSON value on lines of its own, for `--format json`. No character of it steers a terminal. */
 export function json(value: unknown): string {
-  const text = JSON.stringify(value, null, 2);
-  // JSON escapes the control characters below space only.
-  return `${text.replace(/[\u007f-\u009f]/g, (sign) => `\\u00${sign.charCodeAt(0).toString(16)}`)}\n`;
+  return `${steeringNothing(JSON.stringify(value, null, 2))}\n`;
+}
+
+/** One JSON value as a part of a line, for lists that are written piece by piece. No character of it steers a terminal. */
+export function jsonLine(value: unknown): string {
+  return steeringNothing(JSON.stringify(value));
+}
+
+/** JSON escapes the control characters below space only. */
+function steeringNothing(text: string): string {
+  return text.replace(/[\u007f-\u009f]/g, (sign) => `\\u00${sign.charCodeAt(0).toString(16)}`);
 }
 
 const progressMs = 200;

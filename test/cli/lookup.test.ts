@@ -62,9 +62,9 @@ test('who watches long work sees how far it is, until it is done; who does not s
     progress: (text) => void shown.push(text),
   });
   assert.equal(watched.code, 0, watched.err);
-  assert.equal(shown.length, 3);
   assert.match(shown[0] ?? '', /^[\d,]+ users, [\d,]+ a second$/);
-  assert.equal(shown[2], '');
+  assert.equal(shown.at(-2), '');
+  assert.match(shown.at(-1) ?? '', /^[\d,]+ users, [\d,]+ found(?:, in \d+ s)?\.\n$/);
   const unwatched = await run(['lookup', '-c', file, '-'], {
     loadGateway,
     lines: () => Readable.from(['alice', 'bob']),
@@ -82,6 +82,21 @@ test('a name as long as a page is cut in the table, and a long reason is not', (
   ).split('\n');
   assert.equal(rows[0], `${'USER'.padEnd(60)}  ANSWER`);
   assert.equal(rows[1], `${'a'.repeat(59)}…  ${'b'.repeat(400)}`);
+});
+
+test('a list of names steers no terminal, in whatever format it is answered', async (t) => {
+  const file = join(filesOf(t, { 'postern.yaml': smallest() }), 'postern.yaml');
+  // oxlint-disable-next-line no-control-regex
+  const steers = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
+  for (const format of ['table', 'json']) {
+    const lines = () => Readable.from(['bob\u001b[2J\u009b2J']);
+    const { out } = await run(['lookup', '-c', file, '--format', format, '-'], {
+      loadGateway: gatewayWith({ buildDirectory }),
+      lines,
+    });
+    assert.match(out, /bob/);
+    assert.doesNotMatch(out, steers, format);
+  }
 });
 
 test('nothing that others named steers the terminal of an operator', () => {
