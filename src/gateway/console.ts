@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { StoreStanding } from '../admin/api-status.ts';
+import type { LockControl } from '../backends/user-orders.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { type BackendName, canonicalUser } from '../core/names.ts';
@@ -7,6 +8,7 @@ import { defined } from '../core/objects.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { GrantOf } from '../http/console/authorisation.ts';
 import { createLiveStreams } from '../http/console/live.ts';
+import type { ConsoleLocks } from '../http/console/lock-form.ts';
 import type { ConsoleUsers } from '../http/console/users.ts';
 import type { PenaltyRelief } from '../login/penalty-relief.ts';
 import type { TlsCertificates } from '../proxy/tls-certificates.ts';
@@ -20,7 +22,7 @@ import {
   type RecentLogins,
 } from '../support/recent-logins.ts';
 import { createConsoleLinks } from '../support/one-time-links.ts';
-import { createRoleOf } from '../support/roles.ts';
+import { createRoleOf, type RoleOf } from '../support/roles.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
 import {
   consoleMovesOf,
@@ -43,6 +45,7 @@ export interface ConsoleOptions {
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly cluster: ClusterState;
   readonly penalty: PenaltyRelief;
+  readonly lockControl: LockControl;
   readonly reports: Pick<NodeReports, 'read' | 'own'>;
   readonly certificates: TlsCertificates | undefined;
   readonly storeStanding: () => Promise<StoreStanding>;
@@ -102,6 +105,7 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
       users: createUsers(options, signIns),
       backends,
       sessionControl: consoleSessionsOf(options),
+      locks: consoleLocksOf(options, roleOf),
       penalties: consolePenaltiesOf(options, options.penalty),
       moves: consoleMovesOf(options),
       nodes: consoleNodesOf(options),
@@ -152,3 +156,25 @@ function createUsers({ holder, cluster, sessions, penalty }: ConsoleOptions, sig
     liftPenalty: async (user) => penalty.lift(user, await addressesOf(user)),
   };
 }
+
+/** Locks of single users, for the console. The audit line comes first. */
+function consoleLocksOf({ cluster, lockControl }: ConsoleOptions, roleOf: RoleOf): ConsoleLocks {
+  const { audit, locks } = cluster;
+  return {
+    async lock(user, { reason, text }, by) {
+      const signal = AbortSignal.timeout(rolePatienceMs);
+      if ((await roleOf(canonicalUser(user), signal)) !== undefined) return 'staff';
+      await audit.record({ event: 'user-lock', ...by, subject: user, facts: { kind: 'user', reason } });
+      const order = { reason, by: `${by.actor} (console)`, texts: defined({ en: text || undefined }) };
+      return (await lockControl.lock([{ kind: 'user', name: user }], order)).unreached;
+    },
+    async unlock(user, reason, by) {
+      const target = { kind: 'user', name: user } as const;
+      if (locks.named(target) === undefined) return undefined;
+      await audit.record({ event: 'user-unlock', ...by, subject: user, facts: { kind: 'user', reason } });
+      return (await lockControl.unlock([target], `${by.actor} (console)`)).unreached;
+    },
+  };
+}
+
+const rolePatienceMs = 5_000;

@@ -73,6 +73,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
       clock: systemClock,
     }),
   );
+  const lockControl = loadedLockControl({ ...basis, ...cluster, reports, clock: systemClock });
   const penalty = createPenalty({
     ...defined({ redis: redis?.client }),
     key: keys.current().promoted.subkey('penalty'),
@@ -93,6 +94,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
             cluster,
             penalty,
             reports,
+            lockControl,
             storeStanding: () => askStore(basis),
           }),
         );
@@ -106,7 +108,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     heldPerHost,
     inFlightPerHost: basis.inFlightPerHost,
     cluster,
-    lockControl: loadedLockControl({ ...basis, ...cluster, reports, clock: systemClock }),
+    lockControl,
     reports,
     traffic: basis.traffic,
     audit: cluster.audit,

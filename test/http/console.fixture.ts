@@ -301,9 +301,20 @@ function someBackends(fixture: ConsoleFixture): ConsoleBackends {
 
 function someOperations(
   fixture: ConsoleFixture,
-): Pick<ConsolePagesDeps, 'sessionControl' | 'penalties' | 'moves' | 'nodes' | 'statistics'> {
+): Pick<ConsolePagesDeps, 'sessionControl' | 'locks' | 'penalties' | 'moves' | 'nodes' | 'statistics'> {
   const { done } = fixture;
   return {
+    locks: {
+      async lock(user, { reason, text }) {
+        if (fixture.grants.has(user)) return 'staff';
+        done.push(`lock ${user}: ${reason}: ${text}`);
+        return [{ name: 'web2', why: 'it has not confirmed within 2 s' }];
+      },
+      async unlock(user, reason) {
+        done.push(`unlock ${user}: ${reason}`);
+        return done.some((one) => one.startsWith(`lock ${user}`)) ? [] : undefined;
+      },
+    },
     sessionControl: {
       list: async ({ user, backend, kind }, most) =>
         fixture.open

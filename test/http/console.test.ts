@@ -252,6 +252,28 @@ suite('the console', () => {
     assert.equal(fixture.audited.at(-1)?.event, 'penalty-lifted');
   });
 
+  test('locks and unlocks a user of the role’s domains, and nobody of the staff', async () => {
+    const { browser } = await signedIn(fixture);
+    const user = 'alice@example.test';
+    const none = await browser.post('/-/users', { user, do: 'unlock', reason: 'new password' });
+    assert.equal(none.status, 409);
+    assert.equal((await browser.post('/-/users', { user, do: 'lock', reason: ' ' })).status, 400);
+    const locked = await browser.post('/-/users', { user, do: 'lock', reason: 'sends spam', text: 'Call us.' });
+    assert.match(locked.text, /cannot sign in any more.*have not confirmed: web2 \(it has not confirmed within 2 s\)/);
+    assert.match(
+      (await browser.post('/-/users', { user, do: 'unlock', reason: 'mended' })).text,
+      /can sign in again, on all/,
+    );
+    const staff = await browser.post('/-/users', { user: sam, do: 'lock', reason: 'sends spam' });
+    assert.equal(staff.status, 403);
+    const other = await browser.post('/-/users', { user: 'eve@other.test', do: 'lock', reason: 'sends spam' });
+    assert.equal(other.status, 403);
+    assert.deepEqual(
+      fixture.done.filter((one) => one.includes('lock')),
+      [`unlock ${user}: new password`, `lock ${user}: sends spam: Call us.`, `unlock ${user}: mended`],
+    );
+  });
+
   test('shows nothing of users of another domain, however they are named', async () => {
     const { browser, nextCode } = await signedIn(fixture);
     for (const user of ['eve@other.test', 'alias@example.test', 'nobody@', '<script>@example.test']) {

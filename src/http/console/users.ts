@@ -17,6 +17,7 @@ import type { StaffExchange, StaffHandler } from './authorisation.ts';
 import { typedReason } from './backends.ts';
 import { showMessage, showPage, sourceKeyOf } from './layout.ts';
 import type { ConsoleSessions } from './sessions.ts';
+import { type ConsoleLocks, submitLock } from './lock-form.ts';
 import { codeProblem } from './second-factor.ts';
 
 /** Why a user is routed to a backend. */
@@ -27,6 +28,14 @@ interface ExplainedUser {
   readonly backend?: string;
   readonly driver?: string;
   readonly moved?: { readonly by: string; readonly reason: string; readonly sinceMs: number };
+  readonly locked?: {
+    readonly kind: string;
+    readonly name: string;
+    readonly by: string;
+    readonly reason: string;
+    readonly sinceMs: number;
+    readonly untilMs?: number;
+  };
   readonly hosts?: readonly {
     readonly name: string;
     readonly state: string;
@@ -80,6 +89,7 @@ export interface ConsoleUsersDeps {
   readonly users: ConsoleUsers;
   readonly impersonation: ConsoleOpening;
   readonly sessionControl: Pick<ConsoleSessions, 'end'>;
+  readonly locks: ConsoleLocks;
   readonly factors: Pick<SecondFactors, 'check'>;
   readonly sessions: Pick<StaffSessions, 'proveAnew'>;
   readonly audit: Pick<Audit, 'record'>;
@@ -126,7 +136,8 @@ class UserPages {
     const typed = formField(exchange.request.body, 'user') ?? '';
     const subject = this.#coveredName(exchange, typed);
     const wanted = formField(exchange.request.body, 'do');
-    if (subject === undefined || (wanted !== 'open' && wanted !== 'lift' && wanted !== 'end')) {
+    const isKnown = wanted !== undefined && actions.has(wanted);
+    if (subject === undefined || !isKnown) {
       await this.#noteNotCovered(exchange, typed);
       return showMessage(
         this.#deps.views,
@@ -136,6 +147,7 @@ class UserPages {
       );
     }
     if (wanted === 'end') return this.#end(exchange, subject);
+    if (wanted === 'lock' || wanted === 'unlock') return submitLock(this.#deps, exchange, subject, wanted);
     await (wanted === 'open' ? this.#open(exchange, subject) : this.#lift(exchange, subject));
   }
 
@@ -283,6 +295,7 @@ function fieldOf({ why }: RefusedOpening): { readonly field?: OpeningField } {
   return why === 'reason' || why === 'ticket' || why === 'minutes' ? { field: why } : {};
 }
 
+const actions: ReadonlySet<string> = new Set(['open', 'lift', 'end', 'lock', 'unlock']);
 const noReason = 'Ending a session needs a reason, of at most 500 characters.';
 const noSubject = 'There is no such user, or your role does not cover the domain of this user.';
 
