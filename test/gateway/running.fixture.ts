@@ -33,11 +33,14 @@ export interface RunningGateway extends AsyncDisposable {
 
 /**
  * Starts it. `shutdown` and the like are changed with `prepare` before the start. `hasStaff`: as in the demo, with the
- * console, a member of staff, a master user and the operators' socket.
+ * console, a member of staff, a master user and the operators' socket. `files`: secrets beside the configuration.
  */
 export async function startRunning(
   prepare: (yaml: string) => string = (yaml) => yaml,
-  { hasStaff = false }: { readonly hasStaff?: boolean } = {},
+  {
+    hasStaff = false,
+    files = {},
+  }: { readonly hasStaff?: boolean; readonly files?: Readonly<Record<string, string>> } = {},
 ): Promise<RunningGateway> {
   await using opened = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'postern-test-'));
@@ -45,6 +48,7 @@ export async function startRunning(
   const backends = opened.use(await startBackends(Date.now()));
   const port = await freePort();
   const configFile = await writeConfiguration(backends, { directory, port, hasStaff });
+  for (const [name, text] of Object.entries(files)) await writeFile(join(directory, name), text, { mode: 0o600 });
   await writeFile(configFile, prepare(await readFile(configFile, 'utf8')));
   const logged: Logged[] = [];
   const log = logInto(logged);
