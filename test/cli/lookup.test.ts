@@ -89,10 +89,9 @@ test('a list of names steers no terminal, in whatever format it is answered', as
   // oxlint-disable-next-line no-control-regex
   const steers = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
   for (const format of ['table', 'json']) {
-    const lines = () => Readable.from(['bob\u001b[2J\u009b2J']);
     const { out } = await run(['lookup', '-c', file, '--format', format, '-'], {
       loadGateway: gatewayWith({ buildDirectory }),
-      lines,
+      lines: () => Readable.from(['bob\u001b[2J\u009b2J']),
     });
     assert.match(out, /bob/);
     assert.doesNotMatch(out, steers, format);
