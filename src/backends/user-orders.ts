@@ -10,6 +10,7 @@ import { PosternError } from '../core/error.ts';
 import { createNetworkMatch, namedNetwork } from '../core/ip-networks.ts';
 import type { Log } from '../core/log.ts';
 import { type BackendName, canonicalUser, type LoginName } from '../core/names.ts';
+import type { UnreachedNode } from '../core/node-report.ts';
 import { defined } from '../core/objects.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { StateReplica } from './state-replica.ts';
@@ -145,12 +146,6 @@ function targetOf(key: string): LockTarget | undefined {
 
 /** A lock as somebody orders it. */
 export type LockOrder = Omit<Lock, 'sinceMs'>;
-
-/** A node that may not know of a change yet, and why. */
-export interface UnreachedNode {
-  readonly name: string;
-  readonly why: string;
-}
 
 /** What a change of the locks has reached. */
 export interface LockChange {

@@ -81,6 +81,12 @@ export interface AgedReport {
   readonly ageMs: number;
 }
 
+/** A node that may not know of a change yet, and why. */
+export interface UnreachedNode {
+  readonly name: string;
+  readonly why: string;
+}
+
 /** A report that is older stands for a node that does not live any more, or that cannot reach the store. */
 export const reportLivesMs = 20_000;
 

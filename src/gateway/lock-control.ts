@@ -8,13 +8,12 @@ import {
   type LockOrder,
   type LockTarget,
   type Locks,
-  type UnreachedNode,
 } from '../backends/user-orders.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { canonicalUser } from '../core/names.ts';
-import { type AgedReport, type NodeReport, reportLivesMs } from '../core/node-report.ts';
+import { type AgedReport, type NodeReport, reportLivesMs, type UnreachedNode } from '../core/node-report.ts';
 import type { ListedSession } from '../core/session.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { NodeReports } from './parts.ts';

@@ -31,7 +31,7 @@ export interface ClosedHome {
 }
 
 /** The refusal of all who come from an address; undefined if its network is not locked. */
-export type NetworkLock = (address: string) => LockRefusal | undefined;
+type NetworkLock = (address: string) => LockRefusal | undefined;
 
 /** Dependencies of createAuthenticate. */
 export interface AuthenticationDeps {

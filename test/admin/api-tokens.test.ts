@@ -14,22 +14,23 @@ async function make(...args: readonly string[]) {
   const [token = ''] = out.split('\n');
   const line = /^ +- (\{.*\})$/m.exec(out)?.[1] ?? '';
   assert.match(token, /^postern_[\w-]{43}$/);
-  assert.match(line, /^\{ name: \S+, hash: "sha256:[\w-]{43}", role: (?:read|operator)/);
+  assert.match(line, /^\{ name: \S+, hash: "sha256:[\w-]{43}", role: (?:read|lock|operator)/);
   assert.ok(!line.includes(token), 'the configuration does not hold the token');
   return { token, line };
 }
 
 describe("tokens of the operators' API", () => {
   let site: StandbySite;
-  let tokens: Readonly<Record<'reads' | 'acts' | 'old', string>>;
+  let tokens: Readonly<Record<'reads' | 'acts' | 'locks' | 'old', string>>;
   before(async () => {
     const reads = await make('monitoring', '--expires', '365d');
     const acts = await make('billing', '--role', 'operator');
+    const locks = await make('abuse-desk', '--role', 'lock');
     const old = await make('migration', '--role', 'operator', '--expires', '2080-01-31T06:00:00Z');
     // Years later.
-    const lines = [reads, acts, old].map(({ line }) => line.replace('2080-', '2020-')).join(', ');
+    const lines = [reads, acts, locks, old].map(({ line }) => line.replace('2080-', '2020-')).join(', ');
     site = await startStandbySite(`, token: { file: token }, tokens: [${lines}]`);
-    tokens = { reads: reads.token, acts: acts.token, old: old.token };
+    tokens = { reads: reads.token, acts: acts.token, locks: locks.token, old: old.token };
   });
   after(() => site[Symbol.asyncDispose]());
 
@@ -67,6 +68,25 @@ describe("tokens of the operators' API", () => {
       });
     }
     assert.notEqual(await lastActor(), 'monitoring (token)');
+  });
+
+  it('of the role lock lock, unlock and list locks, and do nothing else', async () => {
+    assert.equal((await ask(tokens.locks, 'POST', '/locks', { users: ['anna'], reason })).status, 200);
+    assert.equal(await lastActor(), 'abuse-desk (token)');
+    assert.equal((await ask(tokens.locks, 'GET', '/locks')).status, 200);
+    assert.equal((await ask(tokens.reads, 'GET', '/locks')).status, 200);
+    assert.equal((await ask(tokens.reads, 'DELETE', '/locks', { users: ['anna'], reason })).status, 403);
+    assert.equal((await ask(tokens.locks, 'DELETE', '/locks', { users: ['anna'], reason })).status, 200);
+    for (const [method, path] of [
+      ['GET', '/sessions'],
+      ['PUT', '/backends/b/state'],
+      ['DELETE', '/users/alice/sessions'],
+    ] as const) {
+      assert.deepEqual(await ask(tokens.locks, method, path, method === 'GET' ? undefined : drain), {
+        status: 403,
+        error: 'abuse-desk (token) may only lock, unlock and list locks: this needs a token with the role operator',
+      });
+    }
   });
 
   it('are refused when their time is over, with a line in the log that is no alarm', async () => {

@@ -155,9 +155,9 @@ ${more}`,
 async function startDavServer(opened: AsyncDisposableStack) {
   const waiting = new Set<ServerResponse>();
   const server = createServer((request, response) => {
-    if (request.url !== '/dav/waits') return void response.end('a calendar');
     waiting.add(response);
     response.on('close', () => waiting.delete(response));
+    if (request.url !== '/dav/waits') response.end('a calendar');
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

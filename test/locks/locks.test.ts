@@ -23,6 +23,8 @@ async function unlock(...whom: readonly string[]): Promise<void> {
   assert.equal(code, 0, err);
 }
 
+const isOver = ({ event }: { readonly event: string }): boolean => event === 'lock-over';
+
 async function landingOf(node: LockNode, user: string): Promise<string> {
   const { landed } = await node.signIn(user);
   return landed.path;
@@ -89,8 +91,8 @@ describe('a locked user', () => {
     const { browser } = await two.signIn('bob');
     const headers = { cookie: browser.cookieField, origin: two.origin };
     const socket = new WebSocket(`${two.origin.replace('http', 'ws')}/api/echo`, { headers });
-    await new Promise((resolve) => void socket.addEventListener('open', resolve));
-    const closed = new Promise((resolve) => void socket.addEventListener('close', resolve));
+    await new Promise((resolve) => socket.addEventListener('open', resolve));
+    const closed = new Promise((resolve) => socket.addEventListener('close', resolve));
     const waiting = get(`${two.origin}/dav/waits`, { auth: 'bob@example.test:wonderland' });
     const ended = Promise.race([once(waiting, 'response'), once(waiting, 'error')]);
     await eventually(() => site.waitingPrograms() === 1);
@@ -140,7 +142,6 @@ describe('a locked user', () => {
     assert.equal(status, 200);
     assert.equal((await two.signIn('alice')).landed.status, 403);
     await eventually(async () => (await two.signIn('alice')).landed.path === '/mail/INBOX');
-    const isOver = ({ event }: { readonly event: string }) => event === 'lock-over';
     await eventually(() => [...one.logged, ...two.logged].some(isOver));
     assert.equal([...one.logged, ...two.logged].slice(before).filter(isOver).length <= 1, true);
     assert.deepEqual((await one.api('GET', '/locks')).body.locks, []);

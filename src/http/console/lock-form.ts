@@ -1,4 +1,4 @@
-import type { UnreachedNode } from '../../backends/user-orders.ts';
+import type { UnreachedNode } from '../../core/node-report.ts';
 import { formField } from '../forms.ts';
 import type { Views } from '../views.ts';
 import type { StaffExchange } from './authorisation.ts';
