@@ -101,7 +101,7 @@ export function checkDelivery(
   findings: Findings,
 ): void {
   if (service === undefined || (service.socketmap === undefined && service.tcpTable === undefined)) return;
-  const { defaultDomain, domainAliases = {} } = directory.nameRules;
+  const { defaultDomain, domainAliases } = directory.nameRules;
   for (const [index, domain] of (service.deliveryDomains ?? []).entries()) {
     const target = domainOfUsers(domain, directory.nameRules);
     if (target === domain) continue;

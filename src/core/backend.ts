@@ -80,7 +80,7 @@ export interface MasterIdentity {
 }
 
 /** The services of mail servers, by the names of their ports in the configuration. */
-export const mailServices = ['imap', 'pop3', 'smtp', 'submission', 'lmtp', 'sieve'] as const;
+const mailServices = ['imap', 'pop3', 'smtp', 'submission', 'lmtp', 'sieve'] as const;
 
 /** The port of each service of a mail server. */
 export type MailPorts = Readonly<Record<(typeof mailServices)[number], number>>;

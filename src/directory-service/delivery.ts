@@ -85,14 +85,19 @@ export function createDelivery({ nameRules, service, ...parts }: DeliveryDeps): 
 function readAddress(key: string, map: DeliveryMap, { parseName, domains, delimiters }: DeliverySettings) {
   const at = key.lastIndexOf('@');
   if (at < 1 || Buffer.byteLength(key) > maxKeyBytes) return undefined;
-  const local = key.slice(0, at);
-  const detailAt = [...local].findIndex((character, index) => index > 0 && delimiters.includes(character));
+  const detailAt = beginOfDetail(key.slice(0, at), delimiters);
   // Postfix itself asks again without the detail, and adds it to the alias.
   if (detailAt !== -1 && map === 'aliases') return undefined;
-  const plain = detailAt === -1 ? local : [...local].slice(0, detailAt).join('');
+  const plain = key.slice(0, detailAt === -1 ? at : detailAt);
   const parsed = parseName(`${plain}${key.slice(at)}`);
   if (parsed.kind === 'malformed') return undefined;
   return domains.has(splitLoginName(parsed.name).domain) ? parsed.name : undefined;
+}
+
+/** Where the detail of a local part begins, as for Postfix: at the first delimiter, but not at the first character. */
+function beginOfDetail(local: string, delimiters: string): number {
+  for (let at = 1; at < local.length; at += 1) if (delimiters.includes(local.charAt(at))) return at;
+  return -1;
 }
 
 function nexthopOf(

@@ -28,7 +28,7 @@ const recipients = [
  * and the last move has ended.
  */
 export async function deliverWhileMoving(
-  { postfix, postern, sender, inbox }: DeliverySite,
+  site: DeliverySite,
   { mails }: { readonly mails: number },
 ): Promise<DeliveryOutcome> {
   const sent = new Map<string, string>();
@@ -38,7 +38,7 @@ export async function deliverWhileMoving(
   let isMoving = true;
   const owed = (): boolean => sent.size < mails && next < mails;
   async function sendAll(): Promise<void> {
-    using connection = await sender();
+    using connection = await site.sender();
     while (owed()) {
       // A part is kept for the time after the last move, so that every step meets mail.
       if (isMoving && next >= mails * 0.9) {
@@ -55,19 +55,19 @@ export async function deliverWhileMoving(
     }
   }
   async function moveAround(): Promise<void> {
-    const move = (to: string) => postern('user', 'move', 'mia', '--to', to, '--reason', 'to and fro');
+    const move = (to: string) => site.postern('user', 'move', 'mia', '--to', to, '--reason', 'to and fro');
     await move('b');
-    await postern('backend', 'set', 'b', 'MAINT', '--reason', 'new disks');
-    await eventually(async () => (await postfix.waiting()).some(({ address }) => address.startsWith('bob')));
-    await postern('backend', 'set', 'b', 'READY', '--reason', 'done');
+    await site.postern('backend', 'set', 'b', 'MAINT', '--reason', 'new disks');
+    await eventually(async () => (await site.postfix.waiting()).some(({ address }) => address.startsWith('bob')));
+    await site.postern('backend', 'set', 'b', 'READY', '--reason', 'done');
     await move('a');
     await move('b');
     isMoving = false;
   }
   await Promise.all([moveAround(), ...Array.from({ length: connections }, sendAll)]);
   await eventually(async () => {
-    await postfix.flush();
-    return (await postfix.waiting()).length === 0;
+    await site.postfix.flush();
+    return (await site.postfix.waiting()).length === 0;
   }, 'the queue is empty');
   const homes = { mia: 'b', alice: 'a', bob: 'b' } as const;
   const lost = new Set(sent.keys());
@@ -75,7 +75,7 @@ export async function deliverWhileMoving(
   const twice: string[] = [];
   for (const [user, home] of Object.entries(homes)) {
     const seen = new Set<string>();
-    for (const id of await inbox(home, user)) {
+    for (const id of await site.inbox(home, user)) {
       if (seen.has(id)) twice.push(id);
       seen.add(id);
       const owner = sent.get(id);
@@ -84,7 +84,7 @@ export async function deliverWhileMoving(
       lost.delete(id);
     }
     // A move copies: what the old server still has must be at home, too.
-    for (const id of await inbox(home === 'a' ? 'b' : 'a', user)) if (!seen.has(id)) misplaced.push(id);
+    for (const id of await site.inbox(home === 'a' ? 'b' : 'a', user)) if (!seen.has(id)) misplaced.push(id);
   }
   return { mails: sent.size, lost: [...lost], misplaced, twice };
 }

@@ -29,6 +29,8 @@ export interface DeliverySite extends AsyncDisposable {
   };
   /** Runs a command of an operator. Rejects if it fails. */
   postern(...args: readonly string[]): Promise<string>;
+  /** Replaces a text of the configuration, and reloads it. */
+  reconfigure(text: string, by: string): Promise<void>;
   /** Opens a connection to Postfix. */
   sender(): Promise<MailSender>;
   /** The messages of this site in a user's INBOX on a server, by their ids, with repetitions. */
@@ -115,14 +117,19 @@ ${backend('b', '127.0.0.12')}
   unfinished.defer(() => gateway.close());
   const postfix = unfinished.use(await startPostfix({ socketmap, domain, ...more }));
   const running = unfinished.move();
+  const postern: DeliverySite['postern'] = async (...args) => {
+    const ended = await run([...args, '-c', configFile]);
+    if (ended.code !== 0) throw new Error(`${args.join(' ')}: ${ended.err}`);
+    return ended.out;
+  };
   return {
     postfix,
-    ports: { socketmap, tcpTable, lookup, operators },
-    async postern(...args) {
-      const ended = await run([...args, '-c', configFile]);
-      if (ended.code !== 0) throw new Error(`${args.join(' ')}: ${ended.err}`);
-      return ended.out;
+    postern,
+    async reconfigure(text, by) {
+      await writeFile(configFile, (await readFile(configFile, 'utf8')).replace(text, by));
+      await postern('reload');
     },
+    ports: { socketmap, tcpTable, lookup, operators },
     sender: () => openSender(postfix.port, marks),
     async inbox(server, user) {
       const query = ['mailbox', 'INBOX', 'header', 'X-Site', marks];

@@ -57,7 +57,7 @@ function scene(
   const never = new AbortController().signal;
   return {
     asked,
-    async of(map: DeliveryMap, key: string): Promise<string> {
+    of: async (map: DeliveryMap, key: string): Promise<string> => {
       const answer = await ask(map, key, never);
       return answer.kind === 'found' ? answer.value : answer.kind;
     },

@@ -23,19 +23,31 @@ suite('a real Postfix in front of two real LMTP servers', { concurrency: false }
   });
 
   test('hears of homes, users and aliases, by both protocols', async () => {
-    const { query } = await postfix();
+    const tables = await postfix();
     const { socketmap, tcpTable } = site.ports;
-    const of = (map: string, key: string) => query(`socketmap:inet:127.0.0.1:${socketmap}:${map}`, key);
+    const of = (map: string, key: string) => tables.query(`socketmap:inet:127.0.0.1:${socketmap}:${map}`, key);
     const home = `lmtp:inet:[127.0.0.12]:${lab.port(24)}`;
     assert.equal(await of('homes', `bob@${domain}`), home);
-    assert.equal(await query(`tcp:127.0.0.1:${tcpTable}`, `bob@${domain}`), home);
+    assert.equal(await tables.query(`tcp:127.0.0.1:${tcpTable}`, `bob@${domain}`), home);
     assert.equal(await of('homes', `robert+lists@${domain}`), home);
     assert.equal(await of('aliases', `robert@${domain}`), `bob@${domain}`);
     assert.equal(await of('users', `robert@${domain}`), `bob@${domain}`);
     for (const key of [domain, `.${domain}`, '*', 'bob', `@${domain}`, 'bob@elsewhere.test', `zoe@${domain}`]) {
       assert.equal(await of('homes', key), undefined, key);
     }
-    assert.equal(await query(`tcp:127.0.0.1:${tcpTable}`, `zoe@${domain}`), undefined);
+    assert.equal(await tables.query(`tcp:127.0.0.1:${tcpTable}`, `zoe@${domain}`), undefined);
+  });
+
+  test('hears of another port and of other domains after a reload', async () => {
+    const tables = await postfix();
+    const ask = () => tables.query(`socketmap:inet:127.0.0.1:${site.ports.socketmap}:homes`, `bob@${domain}`);
+    await site.reconfigure(`lmtp: ${lab.port(24)}`, 'lmtp: 2424');
+    assert.equal(await ask(), 'lmtp:inet:[127.0.0.12]:2424');
+    await site.reconfigure('recipient_delimiter: "+"', 'recipient_delimiter: "+"\n  domains: [other.test]');
+    assert.equal(await ask(), undefined);
+    await site.reconfigure('\n  domains: [other.test]', '');
+    await site.reconfigure('lmtp: 2424', `lmtp: ${lab.port(24)}`);
+    assert.match((await ask()) ?? '', /^lmtp:/);
   });
 
   test('without the lines of master.cf, leaves the mail of a closed backend with who sends it', async () => {

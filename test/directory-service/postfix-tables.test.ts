@@ -83,18 +83,19 @@ describe('Postfix’s socketmap', () => {
       ['alice', 'zoe', 'moved', 'gone', 'away', 'defect'].map((key) => net(`homes ${key}`)).join('') + net('x y'),
       'PERM',
     );
-    assert.deepEqual(
-      heard.split(/,(?=\d+:|$)/),
+    assert.equal(
+      heard,
       [
-        '27:OK lmtp:inet:[mx 1%é]:24',
-        '9:NOTFOUND ',
-        '58:TEMP the user is being moved, or the backend is in maintenance',
-        '72:TEMP the user may not sign in, and no source of the directory names the home',
-        '39:TEMP it cannot be said now: ask again',
-        '39:TEMP it cannot be said now: ask again',
-        '62:PERM there is no such map: the maps are homes, users, aliases',
-        '',
-      ].map((text) => text.replace(/^\d+:/, (_) => `${Buffer.byteLength(text.replace(/^\d+:/, ''))}:`)),
+        'OK lmtp:inet:[mx 1%é]:24',
+        'NOTFOUND ',
+        'TEMP the user is being moved, or the backend is in maintenance',
+        'TEMP the user may not sign in, and no source of the directory names the home',
+        'TEMP it cannot be said now: ask again',
+        'TEMP it cannot be said now: ask again',
+        'PERM there is no such map: the maps are homes, users, aliases',
+      ]
+        .map(net)
+        .join(''),
     );
     assert.deepEqual(scene.observed, ['found', 'unknown-user', 'closed', 'refused', 'tempfail', 'tempfail']);
     assert.match(scene.logged.join('\n'), /directory-table-unavailable .*ldap1 is away/);
