@@ -291,7 +291,7 @@ function createPolicySender(server: PolicyServer): PolicySender {
     const options: RequestOptions = { method: 'POST', headers: { ...headers, ...length }, agent, signal };
     const request = secure ? requestHttps(url, options, resolve) : requestHttp(url, options, resolve);
     request.on('error', (error) => {
-      // The server closed a kept connection just then: it has not seen this request.
+      // The server closed a kept connection just then, most likely before it saw this request. Asked once more.
       const isStale = request.reusedSocket && !isSecondTry && !signal.aborted;
       if (isStale) resolve(open(command, body, signal, true));
       else reject(error);

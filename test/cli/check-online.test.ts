@@ -179,6 +179,23 @@ test('servers that never answer are given up together, each after its own time',
   await silent.abandoned();
 });
 
+test('a policy server that answers is ok, one that answers otherwise fails', async (t) => {
+  const server = http.createServer((request, response) => {
+    const isPolicy = request.url === '/?command=allow' && request.method === 'POST';
+    response.end(isPolicy ? '{"status":-1,"msg":"nobody knows you"}' : 'no');
+  });
+  const origin = await listen(t, server);
+  const policy = (path: string) =>
+    `login: { policy: { url: "${origin}${path}", hash_nonce: { file: header.secret } } }\n`;
+  const away = ['imap: imaps://127.0.0.1:1, webmail: http://127.0.0.1:1/'];
+  const ok = await dial(t, away, policy('/'));
+  assert.deepEqual(ok.rows.at(-1), ['policy server', 'ok', 'answers with status -1 (nobody knows you)']);
+  const failed = await dial(t, away, policy('/elsewhere'));
+  const [name, result, note] = failed.rows.at(-1) ?? [];
+  assert.deepEqual([name, result], ['policy server', 'failed']);
+  assert.match(String(note), /its answer is not JSON/);
+});
+
 test('a Redis that may forget is warned of, one that keeps is ok, one that is away fails', async (t) => {
   await using redis = await startRedisServer();
   const imap = await startImap(t, { greeting, answer: startTls });

@@ -10,7 +10,7 @@ import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import type { BasicLoginEvent } from '../../src/login/attempt.ts';
 import { createBasicAuthentication } from '../../src/login/basic-login.ts';
-import { createPenalty } from '../../src/login/penalty.ts';
+import { createPenalty, type Penalty } from '../../src/login/penalty.ts';
 import { createVerifiedPasswords, type VerifiedPassword } from '../../src/login/verified-passwords.ts';
 import { backendA, hostA } from '../login/login.fixture.ts';
 import { backendName, canonicalUser } from '../login/named.fixture.ts';
@@ -28,6 +28,7 @@ const driver: WebmailDriver = {
 interface Script {
   readonly directory?: (name: string) => Promise<HomeLookup>;
   readonly verify?: (password: string) => Promise<PasswordCheck>;
+  readonly penalty?: Penalty;
 }
 
 /** The use case with the real penalty and the real cache, and a clock that only waiting moves. */
@@ -55,7 +56,9 @@ function bench(script: Script = {}) {
       },
     },
     checks: createVerifiedPasswords({ clock, randomBytes }),
-    penalty: createPenalty({ key: createSecretKey(randomBytes(32)), isExempt: () => false, wait, log: silentLog }),
+    penalty:
+      script.penalty ??
+      createPenalty({ key: createSecretKey(randomBytes(32)), isExempt: () => false, wait, log: silentLog }),
     passdb: {
       async verify({ user, password }, host) {
         asked.push(`${host.name} ${user} ${password.reveal()}`);
@@ -121,6 +124,31 @@ test('what is remembered holds for one user, network, backend and password', asy
     'a alice@example.test other',
     'b alice@example.test right',
   ]);
+});
+
+test('a refusal by the policy server is like a wrong password, which is not tried, and is remembered like one', async () => {
+  let count = 0;
+  const penalty: Penalty = {
+    async admit() {
+      count += 1;
+      return { kind: 'refused', waitedMs: 0, said: { text: 'too many countries' } };
+    },
+  };
+  const { admit, asked, waits, events } = bench({ penalty });
+  for (const user of ['alice', 'nobody']) {
+    assert.equal((await admit(user, 'right')).kind, 'rejected');
+    assert.equal((await admit(user, 'right')).kind, 'rejected');
+  }
+  assert.deepEqual(asked, []);
+  assert.equal(count, 2);
+  assert.deepEqual(waits, [3_000, 3_000]);
+  assert.deepEqual(
+    events.map(({ result, why, said }) => [result, why, said?.text]),
+    [
+      ['policy', undefined, 'too many countries'],
+      ['policy', 'unknown-user', 'too many countries'],
+    ],
+  );
 });
 
 test('a wrong password is tried once a minute, counts once, and its answer is held like the page’s', async () => {
