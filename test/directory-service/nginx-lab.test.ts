@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
 import type { Log } from '../../src/core/log.ts';
 import { startGateway } from '../../src/gateway.ts';
+import { type SmtpSink, startSmtpSink } from '../integrations/smtp-sink.fixture.ts';
 import { withLab } from '../lab/lab.ts';
 import { freePorts } from '../ports.fixture.ts';
 import { type NginxMail, startNginxMail } from './nginx-mail.fixture.ts';
@@ -47,17 +48,19 @@ function quoted(text: string): string {
 describe('a real nginx mail proxy in front of two real Dovecots', () => {
   let opened: AsyncDisposableStack;
   let nginx: NginxMail;
+  let sink: SmtpSink;
   const logged: string[] = [];
   const note = (event: string, fields: object = {}): void => void logged.push(`${event} ${JSON.stringify(fields)}`);
   before(async () => {
     opened = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), 'postern-routes-'));
     opened.defer(() => rm(folder, { recursive: true, force: true }));
+    sink = opened.use(await startSmtpSink());
     const [port = 0, service = 0, nobody = 0] = await freePorts(3);
     const backend = (address: string): string =>
       `{ imap: "imaps://${address}:${lab.port(993)}", webmail: "http://${address}:${lab.port(80)}/", driver: roundcube }`;
     await writeFile(join(folder, 'key'), 'lab-key-of-the-proxies\n');
-    await writeFile(join(folder, 'users.map'), 'alice: a\nanna: a\nbob: b\nmia: b\n');
+    await writeFile(join(folder, 'users.map'), 'alice: a\nanna: a\nbob: b\nmia: b\nsally: m\n');
     await writeFile(join(folder, 'aliases'), 'robert: bob\n');
     await writeFile(
       join(folder, 'postern.yaml'),
@@ -76,7 +79,10 @@ directory_service:
   key_file: key
   ports: { imap: ${lab.port(143)}, pop3: ${lab.port(110)} }
 passdb: { tls_ca_file: ${JSON.stringify(lab.caFile)} }
-backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
+backends:
+  a: ${backend('127.0.0.11')}
+  b: ${backend('127.0.0.12')}
+  m: { imap: imaps://127.0.0.1:9, webmail: http://127.0.0.1:9/, driver: none, ports: { smtp: ${sink.port} } }
 `,
     );
     const log: Log = { debug: note, info: note, warn: note, error: note };
@@ -114,6 +120,19 @@ backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
     assert.match(answers.join('\n'), /^\+OK.*\n\+OK.*\n\+OK \d+ \d+$/);
   });
 
+  it('does so for SMTP, by the port of the user’s backend, and passes the password on', async () => {
+    const smtp = (user: string, password: string) => {
+      const identity = Buffer.from(`\0${user}\0${password}`).toString('base64');
+      const lines = ['EHLO test', `AUTH PLAIN ${identity}`, 'MAIL FROM:<sally@example.test>'];
+      return talk(nginx.smtpPort, lines, (line) => /^\d{3} /.test(line));
+    };
+    assert.match((await smtp('Sally', 'sally-pw')).join('\n'), /^250 .*\n235 .*\n250 /);
+    assert.deepEqual(sink.logins, [['', 'sally@example.test', 'sally-pw']]);
+    assert.match((await smtp('zoe@example.test', 'zoe-pw'))[1] ?? '', /^535 5\.7\.8 /);
+    assert.match((await smtp('alice@away.test', 'alice-pw'))[1] ?? '', /^454 4\.7\.0 /);
+    assert.equal(sink.logins.length, 1);
+  });
+
   it('lets the mail server itself refuse a wrong password', async () => {
     const [login] = await imapLogin('alice@example.test', 'not-hers');
     assert.match(login ?? '', /^x1 NO .*AUTHENTICATIONFAILED/);
@@ -127,6 +146,6 @@ backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
   });
 
   it('never shows a password to a log', () => {
-    assert.doesNotMatch(logged.join('\n'), /alice-pw|bob-pw|mia-pw|zoe-pw|not-hers|lab-key/);
+    assert.doesNotMatch(logged.join('\n'), /alice-pw|bob-pw|mia-pw|sally-pw|zoe-pw|not-hers|lab-key/);
   });
 });

@@ -8,6 +8,7 @@ import { connects, runProgram, startProgram } from '../programs.ts';
 export interface NginxMail extends AsyncDisposable {
   readonly imapPort: number;
   readonly pop3Port: number;
+  readonly smtpPort: number;
 }
 
 /** Where Debian's libnginx-mod-mail puts it. */
@@ -16,7 +17,7 @@ const module = '/usr/lib/nginx/modules/ngx_mail_module.so';
 /** Starts nginx's mail proxy, which asks this service with this key where a user lives. */
 export async function startNginxMail(service: { readonly port: number; readonly key: string }): Promise<NginxMail> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-nginx-mail-'));
-  const [imapPort = 0, pop3Port = 0] = await freePorts(2);
+  const [imapPort = 0, pop3Port = 0, smtpPort = 0] = await freePorts(3);
   const file = join(folder, 'nginx.conf');
   await writeFile(
     file,
@@ -32,6 +33,7 @@ mail {
   proxy_pass_error_message on;
   server { listen 127.0.0.1:${imapPort}; protocol imap; }
   server { listen 127.0.0.1:${pop3Port}; protocol pop3; }
+  server { listen 127.0.0.1:${smtpPort}; protocol smtp; smtp_auth plain; proxy_smtp_auth on; xclient off; }
 }
 `,
   );
@@ -41,6 +43,7 @@ mail {
   return {
     imapPort,
     pop3Port,
+    smtpPort,
     async [Symbol.asyncDispose]() {
       await nginx[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });

@@ -22,9 +22,9 @@ export async function startSmtpSink(): Promise<SmtpSink> {
       if (inMail) {
         inMail = line !== '.';
         if (!inMail) say('250 taken');
-      } else if (inLogin) {
+      } else if (inLogin || line.startsWith('AUTH PLAIN ')) {
         inLogin = false;
-        logins.push(Buffer.from(line, 'base64').toString().split('\0'));
+        logins.push(Buffer.from(line.replace('AUTH PLAIN ', ''), 'base64').toString().split('\0'));
         say('235 welcome');
       } else if (line === 'AUTH PLAIN') {
         inLogin = true;
