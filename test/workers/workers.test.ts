@@ -38,6 +38,7 @@ function configure(dropped: string, name = 'workers'): Promise<string> {
     `public_url: ${origin}
 workers: ${workers}
 sessions: { redis: "${redis.url}", keys_file: workers.keys }
+login: { refusal_after: 0s }
 requests: { drop_headers: [X-${dropped}] }
 operators: { listen: "127.0.0.1:0", agent_check: "127.0.0.1:${name === 'workers' ? agent : 0}", token: { file: token } }
 backend_defaults: { health: { http_interval: 200ms, imap_interval: 0s, timeout: 5s, path: /check } }
@@ -122,6 +123,21 @@ test('a host that the first process finds down is down in every worker, and up a
   cluster.webmail.isIll = false;
   await eventually(async () => (await firstHost()).state === 'READY', 'it is found up');
   await eventually(async () => (await statuses()).every((status) => status === 200), 'all know');
+});
+
+test('a lock is known to every worker when the command says so', async () => {
+  using visitor = new Visitor(origin, node.port);
+  assert.equal((await visitor.signIn()).status, 303);
+  const statuses = () => visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
+  assert.deepEqual(new Set(await statuses()), new Set([200]));
+  const locked = await askApi('POST', '/locks', { users: [alice.address], reason: 'a test' });
+  assert.deepEqual([locked.nodes, locked.unreached], [1, []]);
+  assert.ok(locked.ended >= 1);
+  assert.equal((await statuses()).includes(200), false);
+  const tried = await visitAll(async (other) => (await other.signIn()).status, new Map());
+  assert.deepEqual(new Set(tried), new Set([403]));
+  await askApi('DELETE', '/locks', { users: [alice.address], reason: 'a test' });
+  assert.equal((await visitor.signIn()).status, 303);
 });
 
 test('the operators’ API is the first process’: it counts the sessions of all workers and ends them everywhere', async () => {
