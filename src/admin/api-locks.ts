@@ -250,5 +250,5 @@ export function describeLock({ kind, name, reason, by, sinceMs, untilMs, texts }
 }
 
 function describeChange({ nodes, unreached, ...more }: LockChange & Partial<LockingEnd>) {
-  return { nodes, unreached, ...defined({ unlisted: more.unlisted }) };
+  return { nodes, unreached, ...defined({ unlisted: more.unlisted, mail: more.mail }) };
 }

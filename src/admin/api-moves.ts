@@ -24,7 +24,7 @@ import { describeLock } from './api-locks.ts';
 import { type ApiSessionsDeps, describeSessions } from './api-sessions.ts';
 
 /** Dependencies of the API's operations on moves and overrides. */
-export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions' | 'backends'> {
+export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions' | 'backends' | 'mail'> {
   readonly moves: Pick<Moves, 'move' | 'moveAtSignIn' | 'stop'>;
   readonly state: Pick<StateReplica, 'moves' | 'overrides'>;
   readonly locks: Pick<Locks, 'ofUser'>;
@@ -60,7 +60,10 @@ class UserRequests {
     const { user, backend } = home;
     const move = this.#deps.state.moves.get(user);
     const lock = this.#deps.locks.ofUser(user);
-    const listed = await this.#deps.sessions.sessionsOfUser(user);
+    const [listed, mail] = await Promise.all([
+      this.#deps.sessions.sessionsOfUser(user),
+      this.#deps.mail.list(user),
+    ]);
     return ok({
       user,
       backend,
@@ -70,6 +73,7 @@ class UserRequests {
         lock: lock === undefined ? undefined : describeLock(lock),
       }),
       sessions: describeSessions(listed.toReversed()),
+      ...defined({ mail }),
     });
   }
 
@@ -121,7 +125,8 @@ class UserRequests {
   #answerOf(user: CanonicalUser, outcome: MoveOutcome): ApiAnswer {
     if (outcome.kind === 'already-there') return ok({ user, outcome: 'already-there' });
     const status = outcome.kind === 'busy' ? 409 : outcome.kind === 'failed' ? 502 : 200;
-    return { status, body: { outcome: outcome.kind, ...this.#describe(user, outcome.move) } };
+    const mail = 'mail' in outcome ? outcome.mail : undefined;
+    return { status, body: { outcome: outcome.kind, ...this.#describe(user, outcome.move), ...defined({ mail }) } };
   }
 
   #record(request: ApiRequest, subject: string, facts: AuditFacts): Promise<void> {

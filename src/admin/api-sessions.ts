@@ -1,3 +1,4 @@
+import type { MailConnections } from '../backends/mail-connections.ts';
 import { type Audit, recordIfPossible } from '../core/audit.ts';
 import { isoTime } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
@@ -39,6 +40,7 @@ export interface ApiSessionsDeps {
     endSessionsOfUser(user: CanonicalUser, reason: 'kicked', options: { readonly by: string }): Promise<number>;
     end(key: RecordKey, reason: 'kicked', by: string): Promise<void>;
   };
+  readonly mail: MailConnections;
   readonly backends: ApiBackendsDeps['backends'];
   /** Returns the canonical user for a typed name. Throws ApiRefusal if it cannot be a user. */
   readonly userNamed: (typed: string | undefined) => CanonicalUser;
@@ -133,13 +135,16 @@ class SessionRequests {
     const user = this.#deps.userNamed(request.path['user']);
     const reason = reasonIn(request);
     const ended = await this.#deps.sessions.endSessionsOfUser(user, 'kicked', { by: request.by });
+    const order = { by: request.by, occasion: 'kick', reason, ...defined({ address: request.address }) } as const;
+    const mail = await this.#deps.mail.end([{ kind: 'user', name: user }], order);
     // A name that nobody has is a slip of the operator, who must not believe that somebody was signed out.
-    if (ended === 0 && (await this.#deps.lookUp(user)).kind === 'unknown-user') {
+    const isNobodys = ended === 0 && (mail === undefined || mail.ended + mail.left === 0);
+    if (isNobodys && (await this.#deps.lookUp(user)).kind === 'unknown-user') {
       throw new ApiRefusal(404, `no source of the directory knows ${user}, and no session has that name`);
     }
     const facts = { ended, reason };
     await recordIfPossible(this.#deps.audit, { event: 'session-end', ...askerOf(request), subject: user, facts });
-    return ok({ user, ended, ...defined({ nodes: await this.#nodesThatLive() }) });
+    return ok({ user, ended, ...defined({ nodes: await this.#nodesThatLive(), mail }) });
   }
 
   /** How many nodes report themselves; undefined if the store cannot be asked. */

@@ -7,6 +7,7 @@ import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
 import { shortLine } from '../core/text.ts';
+import type { MailConnections, MailEnd } from './mail-connections.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { Move, MovePhase } from './state-values.ts';
 
@@ -32,6 +33,8 @@ interface MovesOptions {
   readonly backendNamed: (name: string) => BackendName | undefined;
   readonly hooks: () => MoveHooks;
   readonly runHook: (program: string, facts: HookFacts, signal: AbortSignal) => Promise<void>;
+  /** Ends the user's connections to mail servers. */
+  readonly mail: Pick<MailConnections, 'end'>;
   readonly audit: Pick<Audit, 'record'>;
   readonly node: string;
   readonly clock: Clock;
@@ -40,9 +43,12 @@ interface MovesOptions {
   readonly settleMs?: number;
 }
 
-/** The result of a call. `busy`: a node carries out a move of this user already. */
+/**
+ * The result of a call. `busy`: a node carries out a move of this user already. `mail`: the connections to mail servers
+ * that were ended after the switch; undefined if there was none, or if no mail proxy is configured.
+ */
 export type MoveOutcome =
-  | { readonly kind: 'moved' | 'failed' | 'waiting' | 'stopped'; readonly move: Move }
+  | { readonly kind: 'moved' | 'failed' | 'waiting' | 'stopped'; readonly move: Move; readonly mail?: MailEnd }
   | { readonly kind: 'already-there' }
   | { readonly kind: 'busy'; readonly move: Move };
 
@@ -162,7 +168,11 @@ class UserMoves implements Moves {
     const { before, after } = this.#deps.hooks();
     let move = begun;
     try {
-      if (before !== undefined) await this.#settle();
+      if (before !== undefined) {
+        await this.#settle();
+        // An open connection would go on changing the mailbox that is copied.
+        await this.#endMail(user, move);
+      }
       await this.#hook(before, user, move);
     } catch (error) {
       const why = `the hook before the move failed (${messageFrom(error)}); ${user} still lives on ${move.from}`;
@@ -171,16 +181,25 @@ class UserMoves implements Moves {
     const { to: backend, reason, by } = move;
     move = await this.#write(user, move, 'switched');
     await this.#deps.state.overrides.set(user, { backend, reason, by, sinceMs: this.#deps.clock.nowMs() });
-    if (after !== undefined) {
-      move = await this.#write(user, move, 'after');
-      try {
-        await this.#hook(after, user, move);
-      } catch (error) {
-        const why = `the hook after the move failed (${messageFrom(error)}); ${user} lives on ${backend}`;
-        return { kind: 'failed', move: await this.#write(user, move, 'failed', why) };
-      }
+    if (after === undefined) {
+      move = await this.#write(user, move, 'done');
+      return { kind: 'moved', move, ...defined({ mail: await this.#endMail(user, move) }) };
     }
-    return { kind: 'moved', move: await this.#write(user, move, 'done') };
+    move = await this.#write(user, move, 'after');
+    // Nobody is held any more: who comes back is led to the new backend.
+    const ending = this.#endMail(user, move);
+    let why: string | undefined;
+    try {
+      await this.#hook(after, user, move);
+    } catch (error) {
+      why = `the hook after the move failed (${messageFrom(error)}); ${user} lives on ${backend}`;
+    }
+    move = await this.#write(user, move, why === undefined ? 'done' : 'failed', why);
+    return { kind: why === undefined ? 'moved' : 'failed', move, ...defined({ mail: await ending }) };
+  }
+
+  #endMail(user: CanonicalUser, { by, reason }: Move): Promise<MailEnd | undefined> {
+    return this.#deps.mail.end([{ kind: 'user', name: user }], { by, reason, occasion: 'move' });
   }
 
   /** Waits until every node holds the user: the mailbox must not change while it is copied. */

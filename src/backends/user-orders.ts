@@ -13,6 +13,7 @@ import { type BackendName, canonicalUser, type LoginName } from '../core/names.t
 import type { UnreachedNode } from '../core/node-report.ts';
 import { defined } from '../core/objects.ts';
 import type { SessionRecord } from '../core/session.ts';
+import type { MailEnd } from './mail-connections.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { Lock, Override } from './state-values.ts';
 
@@ -162,6 +163,8 @@ export interface LockingEnd extends LockChange {
   readonly ended: number;
   /** Why the sessions that no node has in memory could not be listed; undefined if they could. */
   readonly unlisted?: string;
+  /** Connections to mail servers; undefined if no mail proxy is configured. */
+  readonly mail?: MailEnd;
 }
 
 /** Changes the locks of all nodes. Both reject with ERR_STORE_UNAVAILABLE if the store does not take the change. */

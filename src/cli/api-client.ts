@@ -149,3 +149,28 @@ export function refusalCode({ status, body }: ApiReply, complain: (text: string)
   if (status === 404 || status === 409 || status === 502) return exitCodes.no;
   return status < 500 ? exitCodes.invalid : exitCodes.unavailable;
 }
+
+/** Names the mail proxies of an answer that could not be asked, each in a sentence; empty if all could. */
+export function unreachedText(unreached: unknown): string {
+  const lines = rowsIn(unreached).map(
+    ({ proxy, why }) => `Mail connections at ${cell(proxy)} may be open: it could not be asked: ${cell(why)}.\n`,
+  );
+  return lines.join('');
+}
+
+/** Says how many mail connections an answer ended; empty if no mail proxy is configured. */
+export function mailEndText(mail: unknown): string {
+  return isObject(mail) ? `Mail connections ended: ${cell(mail['ended'])}.\n` : '';
+}
+
+/** Complains about mail connections of an answer that may still be open, and returns the exit code. */
+export function mailEndCode(mail: unknown, complain: (text: string) => void): ExitCode {
+  if (!isObject(mail)) return exitCodes.ok;
+  const left = Number(mail['left'] ?? 0);
+  const missing = unreachedText(mail['unreached']);
+  complain(missing);
+  if (left > 0) {
+    complain(`Mail connections still open a second later: ${left}. Look at them with postern who, or at the server.\n`);
+  }
+  return missing === '' && left === 0 ? exitCodes.ok : exitCodes.unavailable;
+}

@@ -38,6 +38,7 @@ export async function dialAll(config: Config): Promise<readonly Dialled[]> {
     ...[...config.backends.values()].flatMap((backend) => backendDials(backend, config)),
     ...masterDials(config),
     ...policyDials(config),
+    ...mailProxyDials(config),
   ];
   const queue = waiting.entries();
   const done: [index: number, dialled: Dialled][] = [];
@@ -145,6 +146,18 @@ function policyDials(config: Config): Dial[] {
   if (policy === undefined) return [];
   const ask = async (): Promise<DialOutcome> => ({ result: 'ok', note: await probePolicy(config) });
   return [{ server: 'policy server', address: policy.url, ask, limitMs: policy.timeoutMs + 1000 }];
+}
+
+function mailProxyDials({ mailProxies }: Config): Dial[] {
+  return mailProxies.map((proxy) => ({
+    server: `${proxy.name} mail`,
+    address: proxy.access.kind === 'dovecot' ? proxy.access.url : proxy.access.program,
+    ask: async (signal) => {
+      const { checkMailProxy } = await import('../backends/mail-connections.ts');
+      return { result: 'ok', note: await checkMailProxy(proxy, signal) };
+    },
+    limitMs: proxy.timeoutMs,
+  }));
 }
 
 function judgeWebmail({ status }: { readonly status: number }): DialOutcome {

@@ -1,7 +1,17 @@
 import { type Command, Option } from 'commander';
 import { defined, isObject } from '../core/objects.ts';
 import { sessionKinds } from '../core/session.ts';
-import { type ApiReply, cell, openApi, queryText, refusalCode, rowsIn } from './api-client.ts';
+import {
+  type ApiReply,
+  cell,
+  mailEndCode,
+  mailEndText,
+  openApi,
+  queryText,
+  refusalCode,
+  rowsIn,
+  unreachedText,
+} from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
@@ -95,7 +105,7 @@ function addSession(program: Command, parts: SessionCommandParts): void {
 }
 
 function addWho(program: Command, parts: SessionCommandParts): void {
-  const { environment, finish } = parts;
+  const { environment, end } = parts;
   const who = program.command('who').summary('show who is signed in, or the backend and sessions of one user');
   withSessionFilters(who)
     .argument('[user]', 'a user name, as typed at sign-in; everybody without one')
@@ -108,7 +118,13 @@ function addWho(program: Command, parts: SessionCommandParts): void {
       if (limit !== undefined || Object.keys(wanted).length > 0) return listSessions({ ...options, user }, parts);
       const ask = await openApi(config, environment);
       const reply = await ask('GET', `/users/${encodeURIComponent(user)}`);
-      finish(reply, () => describeUser(reply.body, format, environment));
+      const refused = refusalCode(reply, environment.complain);
+      if (refused !== undefined) return end(refused);
+      environment.print(describeUser(reply.body, format, environment));
+      const { mail } = reply.body;
+      const missing = unreachedText(isObject(mail) ? mail['unreached'] : []);
+      environment.complain(missing);
+      end(missing === '' ? exitCodes.ok : exitCodes.unavailable);
     });
   withExamples(who, [
     ['postern who alice@example.org', 'backend, move if there is one, and sessions'],
@@ -177,23 +193,26 @@ function countOf(count: unknown, noun: string): string {
   return `${amount(Number(count))} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-function addKick(program: Command, { environment, finish }: SessionCommandParts): void {
+function addKick(program: Command, { environment, end }: SessionCommandParts): void {
   const kick = program
     .command('kick')
-    .summary('end all sessions of a user, on all nodes within a second')
+    .summary('end all sessions of a user on all nodes within a second, and the mail connections')
     .argument('<user>', 'a user name, as typed at sign-in')
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (user: string, { config, reason }: { config: string; reason: string }) => {
       const ask = await openApi(config, environment);
       const reply = await ask('DELETE', `/users/${encodeURIComponent(user)}/sessions`, { reason });
-      finish(reply, () => {
-        const { user: ofWhom, ended, nodes } = reply.body;
-        if (ended === 0) return `${cell(ofWhom)} has no open sessions.\n`;
-        const where = nodes === undefined ? '' : nodes === 1 ? ', on the only node' : `, on all ${cell(nodes)} nodes`;
-        const again = `Sign-in is open again at once; to keep ${cell(ofWhom)} out: postern user lock`;
-        return `Sessions of ${cell(ofWhom)} ended: ${cell(ended)}${where}.\n${again}\n`;
-      });
+      const { complain, print } = environment;
+      const refused = refusalCode(reply, complain);
+      if (refused !== undefined) return end(refused);
+      const { user: ofWhom, ended, nodes, mail } = reply.body;
+      const where = nodes === undefined ? '' : nodes === 1 ? ', on the only node' : `, on all ${cell(nodes)} nodes`;
+      if (ended === 0) print(`${cell(ofWhom)} has no open sessions.\n`);
+      else print(`Sessions of ${cell(ofWhom)} ended: ${cell(ended)}${where}.\n`);
+      print(mailEndText(mail));
+      if (ended !== 0) print(`Sign-in is open again at once; to keep ${cell(ofWhom)} out: postern user lock\n`);
+      end(mailEndCode(mail, complain));
     });
   withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'alice must sign in again']]);
 }
@@ -235,6 +254,11 @@ function sessionList(sessions: readonly ShownSession[]) {
   };
 }
 
+/** A mail connection among the sessions. Mail servers do not say since when it is open. */
+function mailRow(user: unknown, { proxy, service, address }: ShownSession): readonly Cell[] {
+  return ['', cell(user), 'mail', cell(proxy), cell(address), '', '', cell(service)];
+}
+
 /** What a session is: `opened by sam@example.org until 15:04` is a mailbox that staff opened. */
 function kindShown({ kind, opened_by: actor, until }: ShownSession): string {
   return kind === 'opened' ? `opened by ${cell(actor)} until ${minuteOf(until)}` : cell(kind);
@@ -247,7 +271,9 @@ function minuteOf(time: unknown): string {
 
 function describeUser(body: ShownSession, format: ListFormat, environment: CommandEnvironment): string {
   const { user, backend, overridden, move, lock } = body;
-  const list = sessionList(rowsIn(body['sessions']));
+  const sessions = sessionList(rowsIn(body['sessions']));
+  const mail = isObject(body['mail']) ? rowsIn(body['mail']['connections']) : [];
+  const list = { ...sessions, rows: [...sessions.rows, ...mail.map((one) => mailRow(user, one))] };
   if (format !== 'table') return listText({ ...list, body }, format, environment);
   const how = overridden === true ? ' (moved there by an operator; the directory may differ)' : '';
   const moved = isObject(move) ? `Move: ${cell(move['explanation'])}.\n` : '';

@@ -2,7 +2,17 @@ import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { isoTime, systemClock } from '../core/clock.ts';
 import { defined } from '../core/objects.ts';
-import { type ApiReply, type AskApi, cell, openApi, queryText, refusalCode, rowsIn } from './api-client.ts';
+import {
+  type ApiReply,
+  type AskApi,
+  cell,
+  mailEndCode,
+  mailEndText,
+  openApi,
+  queryText,
+  refusalCode,
+  rowsIn,
+} from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { whyUnread } from './named-arguments.ts';
 import {
@@ -173,6 +183,7 @@ async function changeOne(
   const name = cell(named?.['name']);
   if (method === 'DELETE') print(`${name} is unlocked${whereText(body)}.\n`);
   else print(`${name} is locked${whereText(body)}. Sessions ended: ${cell(body['ended'])}.\n`);
+  print(mailEndText(body['mail']));
   for (const remark of remarksOn(body)) print(remark);
   return unreachedCode(body, complain);
 }
@@ -298,7 +309,8 @@ function unreachedCode(body: ApiReply['body'], complain: (text: string) => void)
   for (const { name, why } of missing) {
     complain(`Not reached: ${cell(name)}: ${cell(why)}. It follows as soon as it reads the state store.\n`);
   }
-  if (body['unlisted'] === undefined) return missing.length === 0 ? exitCodes.ok : exitCodes.unavailable;
+  const mailCode = mailEndCode(body['mail'], complain);
+  if (body['unlisted'] === undefined) return missing.length === 0 ? mailCode : exitCodes.unavailable;
   complain(
     `Sessions that no node has in memory could not be listed: ${cell(body['unlisted'])}. They end at their next use.\n`,
   );

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
-import { type ApiReply, type AskApi, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
+import { isObject } from '../core/objects.ts';
+import { type ApiReply, type AskApi, cell, mailEndCode, openApi, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { whyUnread } from './named-arguments.ts';
 import {
@@ -173,7 +174,11 @@ async function moveAll(
       progress.end();
       const refused = refusalCode(reply, (text) => complain(`${order.user}: ${text}`));
       if (refused !== undefined) code = refused;
-      else print(`${done}/${orders.length} ${order.user}: ${said(reply)}\n`);
+      else {
+        print(`${done}/${orders.length} ${order.user}: ${said(reply)}\n`);
+        const mailCode = mailEndCode(reply.body['mail'], (text) => complain(`${order.user}: ${text}`));
+        if (mailCode !== exitCodes.ok) code = mailCode;
+      }
       const sum = refused === undefined ? sumOf(reply) : 'not moved';
       sums.set(sum, (sums.get(sum) ?? 0) + 1);
       progress.count(done);
@@ -209,8 +214,11 @@ async function moveOne({ user, to }: Order, options: MoveOptions, ask: AskApi): 
 }
 
 function said({ body }: ApiReply): string {
-  const { outcome, from, to, before, after } = body;
-  if (outcome !== 'planned') return `${cell(outcome)}${from === undefined ? '' : `, ${cell(from)} → ${cell(to)}`}`;
+  const { outcome, from, to, before, after, mail } = body;
+  if (outcome !== 'planned') {
+    const ended = isObject(mail) ? `; mail connections ended: ${cell(mail['ended'])}` : '';
+    return `${cell(outcome)}${from === undefined ? '' : `, ${cell(from)} → ${cell(to)}`}${ended}`;
+  }
   const hooks = [before, after].filter((hook) => hook !== undefined).map(cell);
   return `would move ${cell(from)} → ${cell(to)}${hooks.length === 0 ? '' : `, running ${hooks.join(' and ')}`}`;
 }

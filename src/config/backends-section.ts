@@ -154,22 +154,25 @@ function common(referenced: ReferencedFiles) {
   };
 }
 
-function loginName() {
+/** The form of user names that a server expects, as a template. */
+export function loginNameForm() {
   const remedy = 'write full, local, or a text in quotes with %n (name), %d (domain) or %u (both), such as "%n"';
-  const form = () =>
-    leaf({
-      what: 'a form of login names',
-      remedy,
-      examples: ['local', '%n'],
-      parse: (value) => {
-        const template = { full: '%u', local: '%n' }[value] ?? value;
-        const isTemplate = /%[nu]/.test(template) && !/%(?![und%])|[\s\p{C}]/u.test(template.replaceAll('%%', ''));
-        return isTemplate ? read(template) : wrong(`${shownValue(value)} is not a form of login names: ${remedy}`);
-      },
-    });
+  return leaf({
+    what: 'a form of login names',
+    remedy,
+    examples: ['local', '%n'],
+    parse: (value) => {
+      const template = { full: '%u', local: '%n' }[value] ?? value;
+      const isTemplate = /%[nu]/.test(template) && !/%(?![und%])|[\s\p{C}]/u.test(template.replaceAll('%%', ''));
+      return isTemplate ? read(template) : wrong(`${shownValue(value)} is not a form of login names: ${remedy}`);
+    },
+  });
+}
+
+function loginName() {
   return section({
-    imap: form().optional().describe('The form that the IMAP server expects. Default: `full`.'),
-    webmail: form().optional().describe('The form that the webmail expects and keeps settings under. Default: `full`.'),
+    imap: loginNameForm().optional().describe('The form that the IMAP server expects. Default: `full`.'),
+    webmail: loginNameForm().optional().describe('The form that the webmail expects and keeps settings under. Default: `full`.'),
   })
     .optional()
     .describe(

@@ -14,6 +14,7 @@ import {
   trustedProxiesSection,
 } from './listener-sections.ts';
 import { loginSection } from './login-section.ts';
+import { mailProxiesSection } from './mail-proxies-section.ts';
 import {
   auditSection,
   logSection,
@@ -45,6 +46,7 @@ export function configShape(referenced: ReferencedFiles) {
     moves: movesSection(referenced),
     directory: directorySection(referenced),
     directory_service: directoryServiceSection(referenced),
+    mail_proxies: mailProxiesSection(referenced),
     passdb: passdbSection(referenced),
     login: loginSection(referenced),
     support: supportSection,
@@ -85,6 +87,8 @@ export function parseSections(shape: ConfigShape, parse: ParseKey) {
     audit: parse('audit', shape.audit),
     moves: parse('moves', shape.moves),
     directory: parse('directory', shape.directory),
+    /** Proxies of mail, and mail servers, that list and end connections. */
+    mailProxies: parse('mail_proxies', shape.mail_proxies),
     passdb: parse('passdb', shape.passdb),
     login: parse('login', shape.login),
     requests: parse('requests', shape.requests),

@@ -32,6 +32,7 @@ export const auditEventNames = [
   'failover',
   'user-move',
   'session-end',
+  'mail-end',
   'user-lock',
   'user-unlock',
   'penalty-lifted',

@@ -23,6 +23,7 @@ export const errorCodes = {
   ERR_DIRECTORY_ANSWER: 'A source of the directory gave an answer that cannot be used, such as an unknown backend.',
   ERR_IMAP_UNAVAILABLE: 'The IMAP server of the backend did not answer.',
   ERR_IMAP_PROTOCOL: 'The IMAP server of the backend broke the protocol or offered no safe way to sign in.',
+  ERR_MAIL_PROXY: 'A mail proxy did not answer, or could not list or end the mail connections of a user.',
   ERR_WEBMAIL_UNAVAILABLE: 'The webmail of the backend did not answer.',
   ERR_WEBMAIL_ANSWER: 'The webmail of the backend gave an answer that the driver does not understand.',
   ERR_WEBMAIL_MAIL_SERVER: 'The webmail could not reach its own mail server.',

@@ -57,6 +57,7 @@ export const logFields = {
   pid: 'process id',
   port: 'port that the PROXY protocol header names',
   problems: 'every problem, with file, line and remedy',
+  proxy: 'name of a mail proxy',
   proxies: 'number of trusted proxies on the way',
   public: 'port of the public listener',
   reason: 'why, in the words of the operator, the library or the peer',

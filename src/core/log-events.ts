@@ -90,6 +90,9 @@ export const logEvents = {
   'lock-lifted': info('lock lifted', ['key', 'by']),
   'lock-over': info('lock lifted, because its time is over', ['key', 'by']),
   move: info('move', ['user', 'from', 'to', 'phase', 'by', 'reason', 'why']),
+  'mail-proxy-unreached': warn('mail connections not listed or ended at a mail proxy', ['proxy', 'err'], {
+    action: 'Look at the named proxy. Run the command again, or end the connections there by hand.',
+  }),
   'move-progress-not-stored': warn('progress of a move not stored', ['user', 'err'], {
     action: 'Check the state store: another node may consider the move abandoned.',
   }),

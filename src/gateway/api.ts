@@ -35,6 +35,7 @@ export function createGatewayApi({ node, holder, availability, reloads, log }: G
     placement: cluster.placement,
     health: cluster.health,
     moves: cluster.moves,
+    mail: cluster.mail,
     hooks: () => {
       const { before, after } = holder.config.moves;
       return defined({ before, after });

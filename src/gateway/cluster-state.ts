@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
 import { type HomeChanges, createHomeChanges } from '../backends/home-changes.ts';
+import type { MailConnections } from '../backends/mail-connections.ts';
 import { createMoves, type Moves, runHook } from '../backends/moves.ts';
 import { backendsIn, createPlacement } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
@@ -84,7 +85,8 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
       backends: () => (holder.isBuilt ? servedBackends(holder.config) : []),
     }),
   );
-  const moves = opened.use(openMoves(parts));
+  const mail = mailConnectionsOf(parts);
+  const moves = opened.use(openMoves({ ...parts, mail }));
   const homeChanges = opened.use(openHomeChanges(parts, sessions));
   opened.defer(state.watch((changed) => forgetHomes(holder, homeChanges, changed)));
   opened.defer(holder.onReplace((snapshot) => health.watch(watchedHosts(snapshot))));
@@ -111,6 +113,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
     placement,
     relocate,
     moves,
+    mail,
     homeChanges,
     nodeName,
     sharedStorage: createSharedStorageStates({ backends, placement, state, sessionsOfUser, forgotten, loads }),
@@ -142,7 +145,20 @@ function hasLoadBound(holder: ConfigHolder): boolean {
   return holder.isBuilt && holder.config.directory.sources.some((source) => 'max_load' in source);
 }
 
-function openMoves({ holder, ...parts }: ClusterParts): Moves {
+/** The mail connections of the configuration in force. Their code is loaded when there are any, and at the first use. */
+function mailConnectionsOf({ holder, audit, log }: ClusterParts): MailConnections {
+  const made = async (): Promise<MailConnections | undefined> => {
+    const proxies = holder.config.mailProxies;
+    if (proxies.length === 0) return undefined;
+    return (await import('../backends/mail-connections.ts')).createMailConnections({ proxies, audit, log });
+  };
+  return {
+    list: async (user) => (await made())?.list(user),
+    end: async (whose, order) => (await made())?.end(whose, order),
+  };
+}
+
+function openMoves({ holder, ...parts }: ClusterParts & { readonly mail: MailConnections }): Moves {
   return createMoves({
     ...parts,
     backendNamed: (name) => holder.current.backendNamed(name)?.name,

@@ -1,3 +1,4 @@
+import type { MailConnections } from '../backends/mail-connections.ts';
 import type { StateReplica } from '../backends/state-replica.ts';
 import type { Lock } from '../backends/state-values.ts';
 import {
@@ -14,6 +15,7 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { canonicalUser } from '../core/names.ts';
 import { type AgedReport, type NodeReport, reportLivesMs, type UnreachedNode } from '../core/node-report.ts';
+import { defined } from '../core/objects.ts';
 import type { ListedSession } from '../core/session.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { NodeReports } from './parts.ts';
@@ -23,6 +25,7 @@ export interface LockControlOptions {
   readonly state: Pick<StateReplica, 'locks' | 'version'>;
   readonly locks: Pick<Locks, 'named' | 'ofSession'>;
   readonly sessions: Pick<NodeSessions, 'allSessions' | 'sessionsOfUser' | 'end'>;
+  readonly mail: Pick<MailConnections, 'end'>;
   readonly reports: Pick<NodeReports, 'known'>;
   readonly clock: Clock;
   readonly log: Log;
@@ -54,8 +57,12 @@ class SharedLocks implements LockControl {
     const lock: Lock = { ...order, sinceMs: clock.nowMs() };
     await this.#writeAll(targets, (key) => state.locks.set(key, lock));
     for (const target of targets) log.info('lock-set', { key: lockKey(target), by: order.by, reason: order.reason });
-    const [ends, reach] = await Promise.all([this.#endOpen(targets, open, order.by), this.#reach()]);
-    return { ...ends, ...reach, before };
+    const [ends, mail, reach] = await Promise.all([
+      this.#endOpen(targets, open, order.by),
+      this.#options.mail.end(targets, { by: order.by, reason: order.reason, occasion: 'lock' }),
+      this.#reach(),
+    ]);
+    return { ...ends, ...reach, ...defined({ mail }), before };
   }
 
   async unlock(targets: readonly LockTarget[], by: string): Promise<LockChange> {

@@ -2,6 +2,7 @@ import type { StoreStanding } from '../admin/api-status.ts';
 import type { OwnAudit } from '../audit/audit.ts';
 import type { Health } from '../backends/health.ts';
 import type { HomeChanges } from '../backends/home-changes.ts';
+import type { MailConnections } from '../backends/mail-connections.ts';
 import type { Moves } from '../backends/moves.ts';
 import type { StateReplica } from '../backends/state-replica.ts';
 import type { ReloadOrder } from '../backends/state-values.ts';
@@ -245,6 +246,7 @@ export interface ClusterState extends AsyncDisposable {
   readonly placement: Placement;
   readonly relocate: Relocate;
   readonly moves: Moves;
+  readonly mail: MailConnections;
   readonly homeChanges: HomeChanges;
   /** The name of this node in its decisions. */
   readonly nodeName: string;

@@ -23,6 +23,7 @@ function routesOver(sessions: readonly PlacedSession[]) {
       endSessionsOfUser: async () => 0,
       end: async (key) => void ended.push(key),
     },
+    mail: { list: async () => undefined, end: async () => undefined },
     backends: () => new Map(),
     userNamed: () => alice,
     lookUp: async () => ({ kind: 'unknown-user' }),

@@ -29,6 +29,7 @@ describe('a move', () => {
   let state: StateReplica;
   let moves: Moves;
   let hooks: MoveHooks;
+  let ended: string[];
   let ran: (HookFacts & { readonly program: string; readonly phase: string | undefined })[];
   let audit: ReturnType<typeof noteAudit>;
   let hookWork: (program: string) => Promise<void>;
@@ -41,6 +42,7 @@ describe('a move', () => {
         ran.push({ program, ...facts, phase: state.moves.get(facts.user)?.phase });
         await hookWork(program);
       },
+      mail: { end: async (whose) => (ended.push(...whose.map(({ name }) => name)), undefined) },
       audit,
       node: 'gw1',
       clock,
@@ -51,6 +53,7 @@ describe('a move', () => {
     state = await openState();
     hooks = { timeoutMs: 1000 };
     ran = [];
+    ended = [];
     audit = noteAudit();
     hookWork = async () => {};
     moves = start();

@@ -2,6 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DebianRoot } from '../debian-root.fixture.ts';
+import { readDovecotSample } from '../integrations/own-dovecot.fixture.ts';
 import { freePorts } from '../ports.fixture.ts';
 import { connects, startProgram } from '../programs.ts';
 
@@ -10,6 +11,9 @@ export interface DovecotProxy extends AsyncDisposable {
   readonly imapPort: number;
   readonly pop3Port: number;
   readonly sievePort: number;
+  /** The URL of the doveadm HTTP API, with the key `doveadmKey`. */
+  readonly doveadmUrl: string;
+  readonly doveadmKey: string;
   log(): Promise<string>;
 }
 
@@ -31,7 +35,7 @@ export async function startDovecotProxy(options: DovecotProxyOptions): Promise<D
   const { service, security, caFile, root } = options;
   const folder = await mkdtemp(join(tmpdir(), 'postern-dovecot-proxy-'));
   const at = (name: string): string => join(folder, name);
-  const [imapPort = 0, pop3Port = 0, sievePort = 0] = await freePorts(3);
+  const [imapPort = 0, pop3Port = 0, sievePort = 0, doveadmPort = 0] = await freePorts(4);
   await using unfinished = new AsyncDisposableStack();
   unfinished.defer(() => rm(folder, { recursive: true, force: true }));
   await chmod(folder, 0o755);
@@ -48,6 +52,10 @@ export async function startDovecotProxy(options: DovecotProxyOptions): Promise<D
     .replace('/etc/dovecot/postern.lua', at('postern.lua'))
     .replace('/etc/dovecot/mail-servers-ca.crt', at('ca.crt'))
     .replaceAll(/^#(?=ssl_)/gm, '');
+  const doveadm = (await readDovecotSample(generation, 'doveadm-api.conf'))
+    .replace('10.0.0.31', '127.0.0.1')
+    .replace('port = 8080', `port = ${doveadmPort}`)
+    .replace('    ssl = yes\n', '');
   const clearText =
     generation === '2.3'
       ? 'disable_plaintext_auth = no'
@@ -56,6 +64,7 @@ export async function startDovecotProxy(options: DovecotProxyOptions): Promise<D
     at('dovecot.conf'),
     `${clearText}
 ${proxy}
+${doveadm}
 base_dir = ${at('run')}
 state_dir = ${at('run')}
 instance_name = postern-proxy-${imapPort}
@@ -105,6 +114,8 @@ service stats {
     imapPort,
     pop3Port,
     sievePort,
+    doveadmUrl: `http://127.0.0.1:${doveadmPort}/doveadm/v1`,
+    doveadmKey: 'secret-of-doveadm',
     log: () => readFile(at('dovecot.log'), 'utf8'),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

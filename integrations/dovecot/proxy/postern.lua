@@ -67,6 +67,8 @@ function auth_passdb_lookup(request)
   local port = home.ports[protocols[request.protocol or request.service]]
   if type(port) ~= "number" then return later(request, "directory_service.ports has none for this protocol") end
   local fields = { nopassword = "y", proxy = "y", host = home.name, hostip = home.address, destuser = home.login }
+  -- Whatever was typed: who, kick and the log of this proxy know the user by the one name that Postern knows.
+  fields.user = home.user
   -- Lua reads numbers of JSON as 143.0, which is no port.
   fields.port = string.format("%d", port)
   for name, value in pairs(security) do fields[name] = value end
