@@ -202,6 +202,12 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
     - { type: static, backend: old }`,
   ],
   ['directory_service', 'directory_service: { listen: 127.0.0.1:9092, allow: [127.0.0.1, 192.0.2.31] }'],
+  [
+    'mail_proxies',
+    `mail_proxies:
+  - { name: front1, url: "https://front1:8080/doveadm/v1", api_key: { file: secrets/doveadm } }
+  - { name: cyrus1, type: program, program: /etc/postern/mail-connections }`,
+  ],
   ['passdb', 'passdb: { tls_ca_file: ca.crt }'],
   [
     'login',

@@ -60,10 +60,7 @@ class UserRequests {
     const { user, backend } = home;
     const move = this.#deps.state.moves.get(user);
     const lock = this.#deps.locks.ofUser(user);
-    const [listed, mail] = await Promise.all([
-      this.#deps.sessions.sessionsOfUser(user),
-      this.#deps.mail.list(user),
-    ]);
+    const [listed, mail] = await Promise.all([this.#deps.sessions.sessionsOfUser(user), this.#deps.mail.list(user)]);
     return ok({
       user,
       backend,

@@ -7,7 +7,7 @@ import { createNetworkMatch } from '../core/ip-networks.ts';
 import { isObject, parseJson } from '../core/objects.ts';
 import type { Secret } from '../core/secrets.ts';
 import { shortLine } from '../core/text.ts';
-import { mailFailure, type MailRow, type MailServer, type Whose } from './mail-connections.ts';
+import { mailFailure, type MailRow, type MailServer, type MailTarget } from './mail-server.ts';
 
 /** Where the doveadm HTTP API of a Dovecot is, and what it asks for. */
 interface DoveadmAddress {
@@ -17,14 +17,14 @@ interface DoveadmAddress {
   readonly ca?: string;
 }
 
-type Row = Readonly<Record<string, unknown>>;
+type DoveadmRecord = Readonly<Record<string, unknown>>;
 
 /** A connection, with the process that has it; undefined where a proxy of Dovecot 2.3 passes it on. */
 interface DoveadmRow extends MailRow {
   readonly pid: string | undefined;
 }
 
-const commandTag = 'postern';
+const requestTag = 'postern';
 /** About 60,000 connections: the list of a proxy of Dovecot 2.3 has those of all users. */
 const maxAnswerBytes = 8 * 1024 * 1024;
 /** EX_NOHOST: `kick` found nobody. */
@@ -53,16 +53,21 @@ export function createDoveadm(address: DoveadmAddress): MailServer {
       const commands = parseJson(text);
       const names = Array.isArray(commands) ? commands.map((one: unknown) => isObject(one) && one['command']) : [];
       const missing = ['who', 'kick'].filter((name) => !names.includes(name));
-      if (missing.length > 0) throw mailFailure(`it has no command ${missing.join(' and ')}: is this the API of doveadm?`);
+      if (missing.length > 0)
+        throw mailFailure(`it has no command ${missing.join(' and ')}: is this the API of doveadm?`);
       await listAll(address, { kind: 'user', name: 'postern-check@invalid' }, signal);
       return 'lists and ends connections';
     },
   };
 }
 
-async function listAll(address: DoveadmAddress, whose: Whose, signal: AbortSignal): Promise<readonly DoveadmRow[]> {
+async function listAll(
+  address: DoveadmAddress,
+  whose: MailTarget,
+  signal: AbortSignal,
+): Promise<readonly DoveadmRow[]> {
   const mask = maskOf(whose);
-  const isMeant = matcherOf(whose);
+  const isMeant = matcherOfTarget(whose);
   const [own, passedOn] = await Promise.all([ownRows(address, mask, signal), passedOnRows(address, mask, signal)]);
   return [...own, ...passedOn].filter(isMeant);
 }
@@ -70,40 +75,50 @@ async function listAll(address: DoveadmAddress, whose: Whose, signal: AbortSigna
 async function ownRows(address: DoveadmAddress, mask: string, signal: AbortSignal): Promise<readonly DoveadmRow[]> {
   const rows = await run(address, 'who', { separateConnections: true, mask: [mask] }, signal);
   if (rows === 'unsupported') throw mailFailure('doveadm does not understand who: Dovecot 2.3 and 2.4 do');
-  return rows.map((row) => ({ ...rowOf(row, 'ip'), pid: textOf(row['pid']) }));
+  return rows.map((row) => ({ ...mailRowOf(row, 'ip'), pid: shownText(row['pid']) }));
 }
 
 /** The connections that a proxy of Dovecot 2.3 passes on. Dovecot 2.4 takes a mask here, and has named them already. */
-async function passedOnRows(address: DoveadmAddress, mask: string, signal: AbortSignal): Promise<readonly DoveadmRow[]> {
+async function passedOnRows(
+  address: DoveadmAddress,
+  mask: string,
+  signal: AbortSignal,
+): Promise<readonly DoveadmRow[]> {
   const masked = await run(address, 'proxyList', { separateConnections: true, mask: [mask] }, signal);
   if (masked !== 'unsupported') return [];
   const rows = await run(address, 'proxyList', {}, signal);
   if (rows === 'unsupported') return [];
   // Each login process begins its part with a row of headings.
   const real = rows.filter((row) => row['src-ip'] !== 'src-ip');
-  return real.map((row) => ({ ...rowOf(row, 'src-ip'), pid: undefined }));
+  return real.map((row) => ({ ...mailRowOf(row, 'src-ip'), pid: undefined }));
 }
 
-function rowOf(row: Row, address: string): MailRow {
-  return { login: textOf(row['username']), service: textOf(row['service']), address: textOf(row[address]) };
+function mailRowOf(row: DoveadmRecord, address: string): MailRow {
+  return { login: shownText(row['username']), service: shownText(row['service']), address: shownText(row[address]) };
 }
 
-function textOf(value: unknown): string {
+function shownText(value: unknown): string {
   return typeof value === 'string' ? shortLine(value, 300) : '';
 }
 
 /** How many of these connections remain, a second after they were kicked. Those in their place do not count. */
 async function stillThere(
   address: DoveadmAddress,
-  whose: Whose,
+  whose: MailTarget,
   before: readonly DoveadmRow[],
   signal: AbortSignal,
 ): Promise<number> {
   const processes = new Set(before.flatMap(({ pid }) => (pid === undefined ? [] : [pid])));
-  let left = 0;
+  if (processes.size === 0) return 0;
+  let left = before.length;
   for (const waitMs of looksAfterMs) {
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-    const now = processes.size === 0 ? [] : await ownRows(address, maskOf(whose), signal);
+    // Without the time for another look, the last one counts.
+    const now = await ownRows(address, maskOf(whose), signal).catch((error: unknown) => {
+      if (signal.aborted) return undefined;
+      throw error;
+    });
+    if (now === undefined) break;
     left = now.filter(({ pid }) => pid !== undefined && processes.has(pid)).length;
     if (left === 0) return 0;
   }
@@ -111,18 +126,20 @@ async function stillThere(
 }
 
 /** What doveadm calls a mask. Throws if it would take the name of a user for more than that user. */
-function maskOf({ kind, name }: Whose): string {
+function maskOf({ kind, name }: MailTarget): string {
   if (kind === 'network') return name;
   const isPattern = /[*?]/.test(name);
   const isAddress = isIP(name.split('/')[0] ?? '') !== 0 || /^[\d.]*\.[\d.]*$/.test(name);
   if (isPattern || (kind === 'user' && isAddress)) {
     const what = isPattern ? 'a pattern' : 'an address';
-    throw mailFailure(`doveadm would take the name ${name} for ${what}, and end connections of others`, { ofName: true });
+    throw mailFailure(`doveadm would take the name ${name} for ${what}, and end connections of others`, {
+      ofName: true,
+    });
   }
   return kind === 'domain' ? `*@${name}` : name;
 }
 
-function matcherOf({ kind, name }: Whose): (row: MailRow) => boolean {
+function matcherOfTarget({ kind, name }: MailTarget): (row: MailRow) => boolean {
   if (kind === 'network') {
     const isInside = createNetworkMatch([name]);
     return ({ address }) => isIP(address) !== 0 && isInside(address);
@@ -139,8 +156,8 @@ async function run(
   command: string,
   parameters: object,
   signal: AbortSignal,
-): Promise<readonly Row[] | 'unsupported'> {
-  const text = await exchange(address, JSON.stringify([[command, parameters, commandTag]]), signal);
+): Promise<readonly DoveadmRecord[] | 'unsupported'> {
+  const text = await exchange(address, JSON.stringify([[command, parameters, requestTag]]), signal);
   const answer = parseJson(text);
   const first: unknown = Array.isArray(answer) ? answer[0] : undefined;
   const [kind, content]: readonly unknown[] = Array.isArray(first) ? first : [];
@@ -149,7 +166,9 @@ async function run(
   const { type, exitCode } = content;
   if (type === 'invalidRequest' || type === 'unknownMethod') return 'unsupported';
   if (type === 'exitCode' && exitCode === nobodyMatches) return [];
-  throw mailFailure(`doveadm ${command} failed there with ${shortLine(`${String(type)} ${String(exitCode)}`, 60)}: see its log`);
+  throw mailFailure(
+    `doveadm ${command} failed there with ${shortLine(`${String(type)} ${String(exitCode)}`, 60)}: see its log`,
+  );
 }
 
 /** Sends a body, or asks for the list of commands without one. */
@@ -158,7 +177,8 @@ function exchange({ url, apiKey, ca }: DoveadmAddress, body: string | undefined,
   const key = Buffer.from(apiKey.reveal()).toString('base64');
   const headers = { authorization: `X-Dovecot-API ${key}`, 'content-type': 'application/json' };
   const options = { method: body === undefined ? 'GET' : 'POST', headers, agent: false, signal, ca };
-  const give = (error: unknown): void => reject(error instanceof PosternError ? error : mailFailure(explainFailure(error)));
+  const give = (error: unknown): void =>
+    reject(error instanceof PosternError ? error : mailFailure(explainFailure(error)));
   const request = (url.startsWith('https:') ? requestHttps : requestHttp)(url, options, (response) => {
     const { statusCode = 0 } = response;
     const chunks: Buffer[] = [];

@@ -1,27 +1,17 @@
-import { spawn } from 'node:child_process';
 import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
-import { messageFrom, PosternError } from '../core/error.ts';
+import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { canonicalUser, nameForServer } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
 import type { Secret } from '../core/secrets.ts';
-import { shortLine } from '../core/text.ts';
-
-/** Whose connections: of a user, of all users of a domain, or of everybody in a network. */
-export interface Whose {
-  readonly kind: 'user' | 'domain' | 'network';
-  readonly name: string;
-}
-
-/** A connection to a mail server or its proxy, as that server names it. */
-export interface MailRow {
-  /** The name of the user there. */
-  readonly login: string;
-  /** Such as `imap`. */
-  readonly service: string;
-  /** The client's address. */
-  readonly address: string;
-}
+import {
+  createMailProgram,
+  type MailEndCount,
+  mailFailure,
+  type MailRow,
+  type MailServer,
+  type MailTarget,
+} from './mail-server.ts';
 
 /** A mail connection, and the mail proxy that told of it. */
 export interface MailConnection extends MailRow {
@@ -41,9 +31,7 @@ export interface MailList {
 }
 
 /** How many connections were ended, how many were not although they should, and which proxies could not be asked. */
-export interface MailEnd {
-  readonly ended: number;
-  readonly left: number;
+export interface MailEnd extends MailEndCount {
   readonly unreached: readonly UnreachedProxy[];
 }
 
@@ -58,15 +46,7 @@ export interface MailEndOrder {
 /** The mail connections of users, beside their sessions. Both resolve with undefined if no mail proxy is configured. */
 export interface MailConnections {
   list(user: string): Promise<MailList | undefined>;
-  end(whose: readonly Whose[], order: MailEndOrder): Promise<MailEnd | undefined>;
-}
-
-/** Lists and ends the connections of one server. Each rejects with ERR_MAIL_PROXY if that could not be done. */
-export interface MailServer {
-  list(whose: Whose, signal: AbortSignal): Promise<readonly MailRow[]>;
-  end(whose: Whose, signal: AbortSignal): Promise<Pick<MailEnd, 'ended' | 'left'>>;
-  /** Whether it would do so; resolves with what it can. */
-  check(signal: AbortSignal): Promise<string>;
+  end(whose: readonly MailTarget[], order: MailEndOrder): Promise<MailEnd | undefined>;
 }
 
 /** A mail proxy, or a mail server, of the configuration. */
@@ -89,7 +69,7 @@ interface MailConnectionsOptions {
 /** Connections of one user that a proxy may name: what says more is not worth the memory. */
 const mostListed = 1_000;
 /** Users whose connections one proxy ends at once, when many are locked. */
-const endedAtOnce = 8;
+const mailUsersAtOnce = 8;
 
 /** Makes the mail connections over these proxies, of which there is at least one. All are asked at once. */
 export function createMailConnections({ proxies, audit, log }: MailConnectionsOptions): MailConnections {
@@ -99,7 +79,11 @@ export function createMailConnections({ proxies, audit, log }: MailConnectionsOp
       const unreached = await eachProxy(proxies, log, async (proxy) => {
         const whose = whoseAt(proxy, { kind: 'user', name: user });
         const rows = await (await serverOf(proxy)).list(whose, AbortSignal.timeout(proxy.timeoutMs));
-        connections.push(...rows.slice(0, mostListed).map((row) => ({ proxy: proxy.name, ...row })));
+        connections.push(
+          ...rows
+            .slice(0, mostListed)
+            .map(({ login, service, address }) => ({ proxy: proxy.name, login, service, address })),
+        );
       });
       return { connections, unreached };
     },
@@ -108,8 +92,8 @@ export function createMailConnections({ proxies, audit, log }: MailConnectionsOp
       const unreached = await eachProxy(proxies, log, async (proxy) => {
         const server = await serverOf(proxy);
         const failures: unknown[] = [];
-        for (let from = 0; from < all.length; from += endedAtOnce) {
-          const some = all.slice(from, from + endedAtOnce).map(async (whose) => {
+        for (let from = 0; from < all.length; from += mailUsersAtOnce) {
+          const some = all.slice(from, from + mailUsersAtOnce).map(async (whose) => {
             const { ended, left } = await server.end(whoseAt(proxy, whose), AbortSignal.timeout(proxy.timeoutMs));
             total.ended += ended;
             total.left += left;
@@ -156,8 +140,8 @@ async function serverOf({ access }: MailProxy): Promise<MailServer> {
   return (await import('./doveadm.ts')).createDoveadm(access);
 }
 
-/** Whose connections these are by the names of this proxy. Throws if it cannot tell. */
-function whoseAt({ loginName }: MailProxy, whose: Whose): Whose {
+/** MailTarget connections these are by the names of this proxy. Throws if it cannot tell. */
+function whoseAt({ loginName }: MailProxy, whose: MailTarget): MailTarget {
   if (whose.kind === 'user') return { kind: 'user', name: nameForServer(canonicalUser(whose.name), loginName) };
   if (whose.kind === 'domain' && loginName !== undefined) {
     const why = 'its names of users (login_name) may have no domain, so it cannot tell who is of this one';
@@ -168,7 +152,7 @@ function whoseAt({ loginName }: MailProxy, whose: Whose): Whose {
 
 function recordEnd(
   audit: Pick<Audit, 'record'>,
-  all: readonly Whose[],
+  all: readonly MailTarget[],
   { by, occasion, reason, address }: MailEndOrder,
   { ended, left, unreached }: MailEnd,
 ): Promise<void> {
@@ -185,70 +169,4 @@ function recordEnd(
   };
   const subject = others.length === 0 ? only.name : `${only.name}, and ${others.length} more`;
   return recordIfPossible(audit, { event: 'mail-end', actor: by, subject, facts, ...defined({ address }) });
-}
-
-const keptOutput = 64 * 1024;
-
-/**
- * Makes the client of a program, for servers without an API. It gets the action (`list` or `end`), the kind and the name
- * as arguments, prints a line `SERVICE ADDRESS` for each connection that there is or was ended, and ends with 0.
- */
-function createMailProgram(program: string): MailServer {
-  const rowsOf = async (action: 'list' | 'end', whose: Whose, signal: AbortSignal): Promise<MailRow[]> => {
-    const said = await runMailProgram(program, [action, whose.kind, whose.name], signal);
-    const lines = said.split('\n').filter((line) => line.trim() !== '');
-    return lines.map((line) => {
-      const [service = '', address = ''] = line.trim().split(/\s+/);
-      return { login: whose.name, service: shortLine(service, 60), address: shortLine(address, 60) };
-    });
-  };
-  return {
-    list: (whose, signal) => rowsOf('list', whose, signal),
-    end: async (whose, signal) => ({ ended: (await rowsOf('end', whose, signal)).length, left: 0 }),
-    async check(signal) {
-      await rowsOf('list', { kind: 'user', name: 'postern-check@invalid' }, signal);
-      return 'lists connections';
-    },
-  };
-}
-
-/** Runs a program without a shell and resolves with its output. It and what it started are killed at `signal`. */
-async function runMailProgram(program: string, args: readonly string[], signal: AbortSignal): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const env = { PATH: process.env['PATH'] ?? '' };
-  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  let [said, complaint] = ['', ''];
-  const stop = (why: string): void => {
-    reject(mailFailure(`${program} ${why}`));
-    try {
-      // The whole group: an ssh that it started holds its output open.
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // It has ended already.
-    }
-  };
-  const late = (): void => stop('took too long and was stopped');
-  signal.addEventListener('abort', late, { once: true });
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-    if (said.length > keptOutput) stop(`printed more than ${keptOutput / 1024} KiB and was stopped`);
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-2_000)));
-  child.on('error', (error) => stop(`cannot be run: ${messageFrom(error)}`));
-  child.on('close', (code, ending) => {
-    if (code === 0) return resolve(said);
-    const lastLine = shortLine(complaint.trim().split('\n').at(-1) ?? '', 300);
-    const how = code === null ? `ended by ${ending ?? 'a signal'}` : `ended with ${code}`;
-    reject(mailFailure(`${program} ${how}${lastLine === '' ? '' : `: ${lastLine}`}`));
-  });
-  try {
-    return await promise;
-  } finally {
-    signal.removeEventListener('abort', late);
-  }
-}
-
-/** Makes the failure of a mail proxy. `ofName`: it is the name that cannot be asked about; other names can. */
-export function mailFailure(why: string, { ofName = false } = {}): PosternError {
-  return new PosternError('ERR_MAIL_PROXY', why, { source: 'imap', retryable: !ofName });
 }

@@ -172,7 +172,9 @@ export function loginNameForm() {
 function loginName() {
   return section({
     imap: loginNameForm().optional().describe('The form that the IMAP server expects. Default: `full`.'),
-    webmail: loginNameForm().optional().describe('The form that the webmail expects and keeps settings under. Default: `full`.'),
+    webmail: loginNameForm()
+      .optional()
+      .describe('The form that the webmail expects and keeps settings under. Default: `full`.'),
   })
     .optional()
     .describe(

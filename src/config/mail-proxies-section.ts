@@ -38,7 +38,9 @@ function mailProxySection(referenced: ReferencedFiles) {
     }).describe('Its name in lists, in the log and in the audit.'),
     type: oneOf(['dovecot', 'program'])
       .prefault('dovecot')
-      .describe('`dovecot`: Dovecot 2.3 or 2.4, by the HTTP API of doveadm. `program`: any other, by a program of yours.'),
+      .describe(
+        '`dovecot`: Dovecot 2.3 or 2.4, by the HTTP API of doveadm. `program`: any other, by a program of yours.',
+      ),
     url: leaf({
       what: 'a URL of doveadm',
       remedy: urlRemedy,
@@ -81,18 +83,19 @@ interface WrittenAccess<Key> {
   readonly program?: string | undefined;
 }
 
-const keysOf = { dovecot: ['url', 'api_key', 'tls_ca_file'], program: ['program'] } as const;
+const keysByType = { dovecot: ['url', 'api_key', 'tls_ca_file'], program: ['program'] } as const;
 
 function accessOf<Key>(type: 'dovecot' | 'program', written: WrittenAccess<Key>, context: z.core.$RefinementCtx) {
   const complain = (key: string, message: string): void =>
     context.addIssue({ code: 'custom', path: [key], message, input: undefined });
-  for (const key of keysOf[type === 'dovecot' ? 'program' : 'dovecot']) {
+  for (const key of keysByType[type === 'dovecot' ? 'program' : 'dovecot']) {
     if (written[key] !== undefined) complain(key, `has no meaning with type: ${type}: take it out`);
   }
   const { url, api_key: apiKey, tls_ca_file: ca, program } = written;
   if (type === 'dovecot') {
     if (url === undefined) complain('url', `is missing: ${urlRemedy}`);
-    if (apiKey === undefined) complain('api_key', 'is missing: write { file: NAME }, with doveadm_api_key of that Dovecot');
+    if (apiKey === undefined)
+      complain('api_key', 'is missing: write { file: NAME }, with doveadm_api_key of that Dovecot');
     if (url !== undefined && apiKey !== undefined) return { kind: 'dovecot' as const, url, apiKey, ...defined({ ca }) };
   } else {
     if (program !== undefined) return { kind: 'program' as const, program };

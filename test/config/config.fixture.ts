@@ -46,6 +46,7 @@ export function loadExamples(t: TestContext) {
     'logo.svg': '<svg/>',
     'logo-dark.svg': '<svg/>',
     'redis.password': 'secret\n',
+    'secrets/doveadm': 'secret\n',
     'backends.d/more.yaml': 'backends: { b4: mx4.internal }\n',
   });
 }

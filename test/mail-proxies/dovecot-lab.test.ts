@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
 import { startGateway } from '../../src/gateway.ts';
-import { run } from '../cli/cli.fixture.ts';
+import { postern as command, run } from '../cli/cli.fixture.ts';
 import { type DovecotProxy, startDovecotProxy } from '../directory-service/dovecot-proxy.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type LineSession, openLines } from '../integrations/imap-session.fixture.ts';
@@ -111,7 +111,10 @@ backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
       await assert.rejects(idle(proxy.imapPort, 'bob', 'bob-pw'), /bob: a LOGIN/);
       assert.equal((await postern('user', 'unlock', 'bob', ...reason)).code, 0);
       using back = await idle(proxy.imapPort, 'bob', 'bob-pw');
-      assert.match((await postern('user', 'lock', '--domain', 'example.test', ...reason)).out, /connections ended: 1\./);
+      assert.match(
+        (await postern('user', 'lock', '--domain', 'example.test', ...reason)).out,
+        /connections ended: 1\./,
+      );
       await gone(back);
       await postern('user', 'unlock', '--domain', 'example.test', ...reason);
     });
@@ -131,8 +134,8 @@ backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
       const { out } = await postern('audit', 'list', '--event', 'mail-end', '--format', 'json');
       const occasions = [...out.matchAll(/"occasion": ?"(\w+)"/g)].map(([, occasion]) => occasion);
       assert.deepEqual([...new Set(occasions)].toSorted(), ['kick', 'lock', 'move']);
-      const checked = await postern('check', '--online');
-      assert.match(checked.out, /front1 mail +http:\S+ +ok .*lists and ends connections/);
+      const checked = await command(['check', '--online', '-c', join(folder, 'postern.yaml')]);
+      assert.match(checked.out + checked.err, /front1 mail +http:\S+ +ok .*lists and ends connections/);
     });
   });
 }
