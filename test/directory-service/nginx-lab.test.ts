@@ -45,6 +45,13 @@ function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
+/** Signs in to SMTP and names a sender. Resolves with the answers. */
+function smtp(port: number, user: string, password: string): Promise<string[]> {
+  const identity = Buffer.from(`\0${user}\0${password}`).toString('base64');
+  const lines = ['EHLO test', `AUTH PLAIN ${identity}`, 'MAIL FROM:<sally@example.test>'];
+  return talk(port, lines, (line) => /^\d{3} /.test(line));
+}
+
 describe('a real nginx mail proxy in front of two real Dovecots', () => {
   let opened: AsyncDisposableStack;
   let nginx: NginxMail;
@@ -121,15 +128,10 @@ backends:
   });
 
   it('does so for SMTP, by the port of the user’s backend, and passes the password on', async () => {
-    const smtp = (user: string, password: string) => {
-      const identity = Buffer.from(`\0${user}\0${password}`).toString('base64');
-      const lines = ['EHLO test', `AUTH PLAIN ${identity}`, 'MAIL FROM:<sally@example.test>'];
-      return talk(nginx.smtpPort, lines, (line) => /^\d{3} /.test(line));
-    };
-    assert.match((await smtp('Sally', 'sally-pw')).join('\n'), /^250 .*\n235 .*\n250 /);
+    assert.match((await smtp(nginx.smtpPort, 'Sally', 'sally-pw')).join('\n'), /^250 .*\n235 .*\n250 /);
     assert.deepEqual(sink.logins, [['', 'sally@example.test', 'sally-pw']]);
-    assert.match((await smtp('zoe@example.test', 'zoe-pw'))[1] ?? '', /^535 5\.7\.8 /);
-    assert.match((await smtp('alice@away.test', 'alice-pw'))[1] ?? '', /^454 4\.7\.0 /);
+    assert.match((await smtp(nginx.smtpPort, 'zoe@example.test', 'zoe-pw'))[1] ?? '', /^535 5\.7\.8 /);
+    assert.match((await smtp(nginx.smtpPort, 'alice@away.test', 'alice-pw'))[1] ?? '', /^454 4\.7\.0 /);
     assert.equal(sink.logins.length, 1);
   });
 
