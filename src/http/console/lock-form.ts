@@ -42,17 +42,17 @@ export async function submitLock(
   if (wanted === 'unlock') {
     const missing = await locks.unlock(subject, reason, by);
     if (missing === undefined) return show('Nothing was changed', 409, `${subject} is not locked.`);
-    return show('Unlocked', 200, `${subject} can sign in again${whereText(missing)}.`);
+    return show('Unlocked', 200, `${subject} can sign in again${unconfirmedText(missing)}.`);
   }
   const missing = await locks.lock(subject, { reason, text }, by);
   if (missing === 'staff') {
     const remedy = 'Staff are locked by the command postern user lock alone.';
     return show('Nothing was changed', 403, `${subject} belongs to the staff. ${remedy}`);
   }
-  show('Locked', 200, `${subject} cannot sign in any more, and all sessions have ended${whereText(missing)}.`);
+  show('Locked', 200, `${subject} cannot sign in any more, and all sessions have ended${unconfirmedText(missing)}.`);
 }
 
-function whereText(missing: readonly UnreachedNode[]): string {
+function unconfirmedText(missing: readonly UnreachedNode[]): string {
   if (missing.length === 0) return ', on all nodes';
   return `, except that these nodes have not confirmed: ${missing.map(({ name, why }) => `${name} (${why})`).join(', ')}`;
 }
