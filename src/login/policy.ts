@@ -214,7 +214,7 @@ interface PolicyOutcome {
  * The body of a request: the attributes of Dovecot 2.3, in its order. The device is the browser or program, as
  * weakforced reads it for the protocol `http`.
  */
-export function policyRequest(
+function policyRequest(
   server: Pick<PolicyServer, 'hashMech' | 'hashNonce' | 'hashTruncate' | 'isTls'>,
   { user, address, password, userAgent = '', reference = '' }: PenaltyAttempt,
   outcome?: PolicyOutcome,

@@ -23,6 +23,8 @@ const attempt: PenaltyAttempt = {
   userAgent: 'Firefox',
 };
 
+function ignore(): void {}
+
 /** A policed penalty on a policy server that the test answers for, with a clock that the test moves. */
 async function scene(more: Partial<PolicyServer> = {}) {
   const peer = ofTest.use(await startPolicyPeer());
@@ -35,7 +37,6 @@ async function scene(more: Partial<PolicyServer> = {}) {
   const penalty: Penalty = {
     admit: async () => ({ kind: 'admitted', waitedMs: 7, settle: async (verdict) => void seen.settled.push(verdict) }),
   };
-  const ignore = (): void => {};
   const log: Log = {
     debug: ignore,
     info: ignore,

@@ -1,0 +1,19 @@
+import { ssrRenderAttrs } from "vue/server-renderer";
+import { useSSRContext } from "vue";
+import { _ as _export_sfc } from "./plugin-vue_export-helper.1tPrXgE0.js";
+const __pageData = JSON.parse('{"title":"3. Our own code proxies requests, over undici","description":"","frontmatter":{},"headers":[],"relativePath":"adr/0003-requests.md","filePath":"adr/0003-requests.md"}');
+const _sfc_main = { name: "adr/0003-requests.md" };
+function _sfc_ssrRender(_ctx, _push, _parent, _attrs, $props, $setup, $data, $options) {
+  _push(`<div${ssrRenderAttrs(_attrs)}><h1 id="_3-our-own-code-proxies-requests-over-undici" tabindex="-1">3. Our own code proxies requests, over undici <a class="header-anchor" href="#_3-our-own-code-proxies-requests-over-undici" aria-label="Permalink to &quot;3. Our own code proxies requests, over undici&quot;">​</a></h1><p>Date: 2026-11-22. Status: accepted.</p><h2 id="context" tabindex="-1">Context <a class="header-anchor" href="#context" aria-label="Permalink to &quot;Context&quot;">​</a></h2><p>Attackers of a gateway aim at the request pass (two framings, forged fields, other people&#39;s cookies), and it uses nearly all of the CPU time. The passes of http-proxy and http-proxy-3 forward a chunked DELETE without its framing, pass every field that is not forbidden by name, normalise paths, throw on a <code>Trailer</code> field, and cost 1.6 to 2.2 times the CPU time of a plain relay (<a href="/adr/0001-packages.html">ADR 1</a>).</p><p>A general library also has no hook between the head of an answer and its body. There, a driver of this gateway checks whether the webmail lost its session, and the gateway may then repeat the request on the browser&#39;s behalf.</p><h2 id="decision" tabindex="-1">Decision <a class="header-anchor" href="#decision" aria-label="Permalink to &quot;Decision&quot;">​</a></h2><p>Bad requests are refused early (<code>src/proxy/request-validation.ts</code>). Heads are rebuilt from Node&#39;s raw fields and never passed through (<code>src/proxy/request-headers.ts</code>). One object per request carries the bytes both ways with back-pressure (<code>src/proxy/relay.ts</code>). A request with a body is never sent twice. A read whose connection is lost is repeated at once, and once more a moment later.</p><p>Only undici&#39;s single-connection dispatcher (<code>Client</code>) is used, with our own bounded lists for each backend host (<code>src/proxy/connections.ts</code>). undici&#39;s <code>Pool</code> permanently loses one connection with each request that it refuses synchronously. Its queue has no bound, and a waiting request cannot be cancelled.</p><p>Upgrades stay with http-proxy-3, behind our own screen. A tunnel closes the connections that it would leave open (<code>src/proxy/upgrade-tunnel.ts</code>).</p><h2 id="consequences" tabindex="-1">Consequences <a class="header-anchor" href="#consequences" aria-label="Permalink to &quot;Consequences&quot;">​</a></h2><p>We must handle framing, hop-by-hop fields, aborts in both directions, early answers and timeouts correctly ourselves. Tests send tables of ambiguous messages and hostile answers over raw sockets (<code>test/proxy/framing.test.ts</code>, <code>hostile-backends.test.ts</code>), and <code>npm run bench</code> compares the speed with plain relays.</p><p>HTTP/2 and HTTP/3 end at the load balancer. The gateway speaks HTTP/1.1 on both sides, so that it can check the meaning of every message.</p></div>`);
+}
+const _sfc_setup = _sfc_main.setup;
+_sfc_main.setup = (props, ctx) => {
+  const ssrContext = useSSRContext();
+  (ssrContext.modules || (ssrContext.modules = /* @__PURE__ */ new Set())).add("adr/0003-requests.md");
+  return _sfc_setup ? _sfc_setup(props, ctx) : void 0;
+};
+const _0003Requests = /* @__PURE__ */ _export_sfc(_sfc_main, [["ssrRender", _sfc_ssrRender]]);
+export {
+  __pageData,
+  _0003Requests as default
+};

@@ -1,0 +1,19 @@
+import { ssrRenderAttrs } from "vue/server-renderer";
+import { useSSRContext } from "vue";
+import { _ as _export_sfc } from "./plugin-vue_export-helper.1tPrXgE0.js";
+const __pageData = JSON.parse('{"title":"Growth","description":"","frontmatter":{},"headers":[],"relativePath":"scaling.md","filePath":"scaling.md"}');
+const _sfc_main = { name: "scaling.md" };
+function _sfc_ssrRender(_ctx, _push, _parent, _attrs, $props, $setup, $data, $options) {
+  _push(`<div${ssrRenderAttrs(_attrs)}><h1 id="growth" tabindex="-1">Growth <a class="header-anchor" href="#growth" aria-label="Permalink to &quot;Growth&quot;">​</a></h1><p>This page shows what a node costs as sessions and backends grow. <code>npm run bench:scaling</code> (root, Debian 12) measures it and writes the figures below.</p><ul><li>Machine: 2 × AMD EPYC, 24 GiB, Debian GNU/Linux 12 (bookworm), Linux 6.18.44-fc-v657; everything on loopback.</li><li>Versions: Node 24.21.0, undici 8.12.4, express 5.3.0, http-proxy 1.18.1, nginx 1.22.1, haproxy 2.6.12, caddy 2.6.2, redis-server 7.0.15, dovecot 2.3.19.1, wrk 4.1.0.</li><li>Date: 2026-11-22.</li><li>Command: <code>npm run bench:scaling</code>.</li></ul><table tabindex="0"><thead><tr><th>target</th><th style="text-align:right;">at most</th><th style="text-align:right;">measured</th><th style="text-align:right;"></th><th style="text-align:right;">beside it</th></tr></thead><tbody><tr><td>Redis round trips per 1,000 requests, 10,000 sessions in use</td><td style="text-align:right;">≤ 20</td><td style="text-align:right;">2.24</td><td style="text-align:right;">met</td><td style="text-align:right;"></td></tr></tbody></table><table tabindex="0"><thead><tr><th>sessions in use</th><th style="text-align:right;">CPU µs per request, best</th><th style="text-align:right;">median</th><th style="text-align:right;">Redis round trips per 1,000 requests</th><th style="text-align:right;">MB</th></tr></thead><tbody><tr><td>100</td><td style="text-align:right;">56.6</td><td style="text-align:right;">59.2</td><td style="text-align:right;">0.62</td><td style="text-align:right;">420</td></tr><tr><td>10000</td><td style="text-align:right;">51.3</td><td style="text-align:right;">55.6</td><td style="text-align:right;">2.24</td><td style="text-align:right;">391</td></tr><tr><td>100000</td><td style="text-align:right;">55.1</td><td style="text-align:right;">58.1</td><td style="text-align:right;">548</td><td style="text-align:right;">613</td></tr></tbody></table><table tabindex="0"><thead><tr><th>backends</th><th style="text-align:right;">CPU µs per request, best</th><th style="text-align:right;">median</th><th style="text-align:right;">MB</th></tr></thead><tbody><tr><td>2</td><td style="text-align:right;">49.4</td><td style="text-align:right;">58.7</td><td style="text-align:right;">410</td></tr><tr><td>200</td><td style="text-align:right;">62.9</td><td style="text-align:right;">67.7</td><td style="text-align:right;">332</td></tr></tbody></table><p>A node keeps 50,000 sessions in memory. With 100,000 sessions in even use, about half of the requests need a session that was evicted, and read it from Redis, many at a time. The round trips show this; the CPU hardly does. Real use is uneven: the sessions of active users stay in memory. The memory column is resident memory after a load, including what V8 keeps in reserve; a session itself takes 2.5 KB (<a href="/performance.html">performance.md</a>). Runs before 26 November 2026 did not use the flags of deploy/systemd/postern.service.</p></div>`);
+}
+const _sfc_setup = _sfc_main.setup;
+_sfc_main.setup = (props, ctx) => {
+  const ssrContext = useSSRContext();
+  (ssrContext.modules || (ssrContext.modules = /* @__PURE__ */ new Set())).add("scaling.md");
+  return _sfc_setup ? _sfc_setup(props, ctx) : void 0;
+};
+const scaling = /* @__PURE__ */ _export_sfc(_sfc_main, [["ssrRender", _sfc_ssrRender]]);
+export {
+  __pageData,
+  scaling as default
+};

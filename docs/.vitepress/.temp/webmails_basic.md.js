@@ -1,0 +1,24 @@
+import { ssrRenderAttrs } from "vue/server-renderer";
+import { useSSRContext } from "vue";
+import { _ as _export_sfc } from "./plugin-vue_export-helper.1tPrXgE0.js";
+const __pageData = JSON.parse('{"title":"Basic","description":"","frontmatter":{},"headers":[],"relativePath":"webmails/basic.md","filePath":"webmails/basic.md"}');
+const _sfc_main = { name: "webmails/basic.md" };
+function _sfc_ssrRender(_ctx, _push, _parent, _attrs, $props, $setup, $data, $options) {
+  _push(`<div${ssrRenderAttrs(_attrs)}><h1 id="basic" tabindex="-1">Basic <a class="header-anchor" href="#basic" aria-label="Permalink to &quot;Basic&quot;">​</a></h1><p>For any webmail behind HTTP Basic, such as Roundcube with its plugin <code>http_authentication</code>: the gateway adds user and password to every request.</p><div class="language-yaml vp-adaptive-theme"><button title="Copy Code" class="copy"></button><span class="lang">yaml</span><pre class="shiki shiki-themes github-light github-dark vp-code" tabindex="0"><code><span class="line"><span style="--shiki-light:#22863A;--shiki-dark:#85E89D;">backends</span><span style="--shiki-light:#24292E;--shiki-dark:#E1E4E8;">:</span></span>
+<span class="line"><span style="--shiki-light:#22863A;--shiki-dark:#85E89D;">  e</span><span style="--shiki-light:#24292E;--shiki-dark:#E1E4E8;">:</span></span>
+<span class="line"><span style="--shiki-light:#22863A;--shiki-dark:#85E89D;">    imap</span><span style="--shiki-light:#24292E;--shiki-dark:#E1E4E8;">: </span><span style="--shiki-light:#032F62;--shiki-dark:#9ECBFF;">imaps://10.0.0.15</span></span>
+<span class="line"><span style="--shiki-light:#22863A;--shiki-dark:#85E89D;">    webmail</span><span style="--shiki-light:#24292E;--shiki-dark:#E1E4E8;">: </span><span style="--shiki-light:#032F62;--shiki-dark:#9ECBFF;">https://10.0.0.15/</span></span>
+<span class="line"><span style="--shiki-light:#22863A;--shiki-dark:#85E89D;">    driver</span><span style="--shiki-light:#24292E;--shiki-dark:#E1E4E8;">: </span><span style="--shiki-light:#032F62;--shiki-dark:#9ECBFF;">basic</span></span>
+<span class="line"><span style="--shiki-light:#22863A;--shiki-dark:#85E89D;">    basic</span><span style="--shiki-light:#24292E;--shiki-dark:#E1E4E8;">: { </span><span style="--shiki-light:#22863A;--shiki-dark:#85E89D;">signed_out</span><span style="--shiki-light:#24292E;--shiki-dark:#E1E4E8;">: { </span><span style="--shiki-light:#22863A;--shiki-dark:#85E89D;">location</span><span style="--shiki-light:#24292E;--shiki-dark:#E1E4E8;">: </span><span style="--shiki-light:#032F62;--shiki-dark:#9ECBFF;">/signed-out</span><span style="--shiki-light:#24292E;--shiki-dark:#E1E4E8;"> } }   </span><span style="--shiki-light:#6A737D;--shiki-dark:#6A737D;"># optional: how to recognise the answer to a sign-out</span></span></code></pre></div><table tabindex="0"><thead><tr><th></th><th></th></tr></thead><tbody><tr><td>signs in</td><td>by opening the first page with <code>Authorization: Basic</code>, in UTF-8</td></tr><tr><td>the browser holds</td><td>what the webmail sets without HttpOnly; never the password</td></tr><tr><td>session lost</td><td>never: each request brings the password. If the webmail has a session of its own (Roundcube), a page that outlives it keeps the old token until it is reloaded. A 401 means that the webmail no longer accepts the password; Postern then ends its session with &quot;Your password was changed.&quot;</td></tr><tr><td>sign-out</td><td>by the marks of <code>signed_out</code>, as in the <a href="/webmails/form.html">form driver</a>: <code>path</code>, <code>status</code>, <code>location</code>, <code>sets_cookie</code>, <code>removes_cookie</code></td></tr><tr><td>the gateway&#39;s session expires first</td><td>a page redirects to the gateway&#39;s sign-in page and back; scripts get a 401. How the webmail handles that is up to it, so let it save drafts often</td></tr><tr><td>without a password</td><td>no: each request needs it</td></tr><tr><td>support</td><td>as with the <a href="/webmails/form.html">form driver</a>: <code>basic: { master_login: true }</code></td></tr></tbody></table><p>The password travels with every request: use <code>https://</code> to the backend, or a private network.</p><p>Such a webmail might not check CSRF tokens, so the gateway checks the origin instead: every request except GET, HEAD and OPTIONS must come from a page of the public address (<code>Origin</code> or <code>Sec-Fetch-Site</code>).</p></div>`);
+}
+const _sfc_setup = _sfc_main.setup;
+_sfc_main.setup = (props, ctx) => {
+  const ssrContext = useSSRContext();
+  (ssrContext.modules || (ssrContext.modules = /* @__PURE__ */ new Set())).add("webmails/basic.md");
+  return _sfc_setup ? _sfc_setup(props, ctx) : void 0;
+};
+const basic = /* @__PURE__ */ _export_sfc(_sfc_main, [["ssrRender", _sfc_ssrRender]]);
+export {
+  __pageData,
+  basic as default
+};
