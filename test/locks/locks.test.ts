@@ -226,7 +226,8 @@ describe('a lock that not all can hear of', () => {
   it('fails if the store does not take it, and nobody is locked', async () => {
     const { one, redis } = site;
     await redis.kill();
-    const failed = await one.postern('user', 'lock', 'alice', ...reason).finally(() => redis.restart());
+    const failed = await one.postern('user', 'lock', 'alice', ...reason);
+    await redis.restart();
     assert.equal(failed.code, 3);
     assert.match(failed.err, /^the state store did not confirm the change \(0 of 1 are written; /);
     await eventually(async () => (await one.signIn('alice')).landed.path === '/mail/INBOX');
