@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Api } from './admin/api.ts';
-import { type AgentState, openApiSocket, type OperatorsDeps } from './admin/listeners.ts';
+import { openApiSocket, type OperatorsDeps } from './admin/listeners.ts';
 import type { Health } from './backends/health.ts';
 import { createProbeLogins } from './backends/probe-logins.ts';
 import type { Config } from './config/config.ts';
@@ -18,7 +18,7 @@ import type { SessionStore } from './core/session.ts';
 import type { AskLeader } from './directory/source.ts';
 import { openNode } from './gateway/node.ts';
 import { tellOfState } from './gateway/node-reports.ts';
-import { openDirectoryService, openOperators } from './gateway/operator-listeners.ts';
+import { Availability, openDirectoryService, openOperators } from './gateway/operator-listeners.ts';
 import { ConfigHolder, type ConfigSnapshot, type GatewayNode, type UserListeners } from './gateway/parts.ts';
 import { openPublicListeners } from './gateway/public-listener.ts';
 import { createReload, createReloadOrders, type ReloadOrders } from './gateway/reload.ts';
@@ -136,14 +136,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   availability.opened();
   if (worker === undefined) beginReports(node, config, availability, team);
   const ports = { ...listeners.ports, operators: operators?.port ?? 0 };
-  const workers = team === undefined ? {} : { workers: config.workers };
-  const { version, commit } = node.build;
-  const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
-  const unsigned = worker === undefined ? unsignedAccepted(config.sessions, systemClock.nowMs()) : undefined;
-  if (unsigned !== undefined) log.warn('unsigned-accepted', unsigned);
-  for (const why of worker === undefined ? config.exposedSecrets : []) log.warn('secret-exposed', { why });
-  if (worker === undefined) log.info('ready', { version, commit, ...ports, ...facts });
-  else log.info('worker-ready', { ...ports, ...facts });
+  tellReady(node, config, { ports, isWorker: worker !== undefined, isTeam: team !== undefined });
   loadInTime(operators?.load ?? (() => node.metrics.load()), log);
 
   const [parts, lastPart] = [opened.move(), logging.move()];
@@ -176,51 +169,24 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   };
 }
 
-/** Whether load balancers may send something new to this node. */
-class Availability {
-  readonly #node: Pick<GatewayNode, 'storeUp'>;
-  readonly #team: Team | undefined;
-  #isOpen = false;
-  #isDraining = false;
-  #isOut = false;
-
-  constructor(node: Pick<GatewayNode, 'storeUp'>, team: Team | undefined) {
-    this.#node = node;
-    this.#team = team;
-  }
-
-  /** The listeners for users are bound. */
-  opened(): void {
-    this.#isOpen = true;
-  }
-
-  /** The node is about to close. */
-  drain(): void {
-    this.#isDraining = true;
-  }
-
-  /** Takes the node out of service for load balancers, or back in; it serves on in both cases. */
-  takeOut(isOut: boolean): void {
-    this.#isOut = isOut;
-    this.#team?.takeOut(isOut);
-  }
-
-  isOut(): boolean {
-    return this.#isOut;
-  }
-
-  readiness(): Readiness {
-    return {
-      ready: this.state() === 'up',
-      degraded: [...new Set([...(this.#node.storeUp() ? [] : ['store']), ...(this.#team?.degraded() ?? [])])],
-    };
-  }
-
-  /** The answer to the load balancer's agent check. */
-  state(): AgentState {
-    if (this.#isDraining || this.#isOut) return 'drain';
-    return this.#isOpen && (this.#team?.isOpen() ?? true) ? 'up' : 'down';
-  }
+/** Writes to the log that this process serves, and what its operator should mend. */
+function tellReady(
+  { build, parts: { log } }: GatewayNode,
+  config: Config,
+  {
+    ports,
+    isWorker,
+    isTeam,
+  }: { readonly ports: Gateway['ports']; readonly isWorker: boolean; readonly isTeam: boolean },
+): void {
+  const workers = isTeam ? { workers: config.workers } : {};
+  const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
+  if (isWorker) return log.info('worker-ready', { ...ports, ...facts });
+  const unsigned = unsignedAccepted(config.sessions, systemClock.nowMs());
+  if (unsigned !== undefined) log.warn('unsigned-accepted', unsigned);
+  for (const why of config.exposedSecrets) log.warn('secret-exposed', { why });
+  const { version, commit } = build;
+  log.info('ready', { version, commit, ...ports, ...facts });
 }
 
 /**
@@ -228,7 +194,7 @@ class Availability {
  * may have replaced the files, and a process must not load files of another version.
  */
 function loadInTime(load: () => Promise<void>, log: Log): void {
-  setImmediate(() => load().catch((err: unknown) => log.error('api-failed', { err })));
+  setImmediate(() => void load().catch((err: unknown) => log.error('api-failed', { err })));
 }
 
 /** Tells the other nodes how this one stands, from now on. */

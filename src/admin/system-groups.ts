@@ -4,7 +4,7 @@ import { messageFrom, PosternError } from '../core/error.ts';
 import { codeOf, thisUser } from '../core/named-files.ts';
 
 const key = 'operators.socket_group';
-const longestMs = 2_000;
+const getentMs = 2_000;
 /** What getent(1) ends with if there is no such entry. */
 const noEntry = 2;
 
@@ -27,14 +27,14 @@ export async function groupNumber(group: string | number, search = process.env['
 /** The entry of the group, empty if there is none; undefined if this machine has no `getent`. */
 function askGetent(group: string, search: string | undefined): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
-    const options = { timeout: longestMs, killSignal: 'SIGKILL', env: { PATH: search } } as const;
+    const options = { timeout: getentMs, killSignal: 'SIGKILL', env: { PATH: search } } as const;
     execFile('getent', ['group', group], options, (cause, output) => {
       if (cause === null) return resolve(output);
       if (cause.code === noEntry) return resolve('');
       if (codeOf(cause) === 'ENOENT') return resolve(undefined);
       const why =
         cause.killed === true
-          ? `did not answer within ${longestMs / 1_000} s`
+          ? `did not answer within ${getentMs / 1_000} s`
           : `failed (${cause.code ?? cause.signal})`;
       reject(
         unusable(`getent ${why}: look after /etc/nsswitch.conf, or write the number of the group`, {

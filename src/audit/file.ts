@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import type { AuditFilter, AuditLine } from '../core/audit.ts';
 import { messageFrom, PosternError } from '../core/error.ts';
 import { giveToFolderOwner, isMissing, makeFolder } from '../core/named-files.ts';
+import { lineFeedByte } from '../core/text.ts';
 import type { PlacedText } from './chain-check.ts';
 import { parseLine } from './line.ts';
 
@@ -71,7 +72,6 @@ async function settleFolder(file: FileHandle, name: string): Promise<void> {
 const chunkBytes = 64 * 1024;
 /** Bytes that are kept of a text without a line end. No line of the audit is longer. */
 const maxAuditLineBytes = 1024 * 1024;
-const lineEnd = 0x0a;
 
 /** Yields the lines of a file without their line ends, with one chunk in memory at a time. Only LF ends a line. */
 async function* linesForwards(file: string): AsyncGenerator<string> {
@@ -79,7 +79,7 @@ async function* linesForwards(file: string): AsyncGenerator<string> {
   for await (const chunk of createReadStream(file, { highWaterMark: chunkBytes })) {
     if (!Buffer.isBuffer(chunk)) throw new TypeError('a file without an encoding is read in bytes');
     const bytes = Buffer.concat([rest, chunk]);
-    const last = bytes.lastIndexOf(lineEnd);
+    const last = bytes.lastIndexOf(lineFeedByte);
     if (last !== -1) yield* bytes.subarray(0, last).toString('utf8').split('\n');
     rest = bytes.subarray(last + 1, last + 1 + maxAuditLineBytes);
   }
@@ -94,7 +94,7 @@ async function* linesBackwards(file: string): AsyncGenerator<string> {
   while (end > 0) {
     const start = Math.max(0, end - chunkBytes);
     const chunk = Buffer.concat([await readAt(handle, start, end - start), rest]);
-    const firstEnd = start === 0 ? -1 : chunk.indexOf(lineEnd);
+    const firstEnd = start === 0 ? -1 : chunk.indexOf(lineFeedByte);
     end = start;
     if (firstEnd === -1 && start > 0) {
       rest = chunk.subarray(0, maxAuditLineBytes);

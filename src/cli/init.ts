@@ -216,12 +216,12 @@ export function initFile(answers: InitAnswers): string {
     '# Paths are relative to this file. A secret is { file: NAME } or { env: VARIABLE }, never written out here.',
     '',
     '# Where this node listens for browsers or your load balancer.',
-    `listen: ${yamlText(listen)}`,
+    `listen: ${plainYaml(listen)}`,
     '# Behind a balancer that keeps idle connections for more than 60 s (Google 600 s, Envoy 1 h; docs/load-balancers.md):',
-    `# listen: { address: ${yamlText(listen)}, keep_alive: 620s }`,
+    `# listen: { address: ${plainYaml(listen)}, keep_alive: 620s }`,
     '',
     '# What users type. Requests for any other host are refused; several addresses are a [list].',
-    `public_url: ${yamlText(publicUrl)}`,
+    `public_url: ${plainYaml(publicUrl)}`,
     '',
     `# Networks of your load balancers: only their X-Forwarded-* headers are believed.${isSecure ? ' One of them must end TLS.' : ''}`,
     `trusted_proxies: ${isSecure ? '[127.0.0.1]' : '[]'}`,
@@ -232,7 +232,7 @@ export function initFile(answers: InitAnswers): string {
     'sessions:',
     redis === ''
       ? commentedLine('  # redis: redis://127.0.0.1:6379/0', `for several nodes; without it ${places.storeFile}`)
-      : `  redis: ${yamlText(redis)}`,
+      : `  redis: ${plainYaml(redis)}`,
     ...(redis === '' && places.keepsDefaults !== true ? [`  store_file: ${places.storeFile}`] : []),
     commentedLine(`  keys_file: ${places.keysFile}`, places.keysAre),
     '  # idle_timeout: 30 min',
@@ -244,23 +244,23 @@ export function initFile(answers: InitAnswers): string {
     'directory:',
     domain === ''
       ? commentedLine('  # default_domain: example.org', 'put after names without a domain')
-      : commentedLine(`  default_domain: ${yamlText(domain)}`, 'put after names without a domain'),
+      : commentedLine(`  default_domain: ${plainYaml(domain)}`, 'put after names without a domain'),
     commentedLine('  sources:', 'asked in this order'),
     isOne
-      ? commentedLine(`    - { type: static, backend: ${yamlText(first.name)} }`, 'one backend for everybody')
+      ? commentedLine(`    - { type: static, backend: ${plainYaml(first.name)} }`, 'one backend for everybody')
       : commentedLine('    - { type: map, file: users.map }', '"alice@example.org: a", one per line'),
     '',
     'backend_defaults:',
-    `  driver: ${yamlText(driver)}`,
+    `  driver: ${plainYaml(driver)}`,
     caFile === ''
       ? commentedLine('  # tls_ca_file: ca.crt', "instead of the system's authorities")
-      : commentedLine(`  tls_ca_file: ${yamlText(caFile)}`, "instead of the system's authorities"),
+      : commentedLine(`  tls_ca_file: ${plainYaml(caFile)}`, "instead of the system's authorities"),
     ...driverLines(driver),
     '',
     '# imaps:// is TLS at once, imap:// is STARTTLS, required. The path of the webmail is where users land.',
     'backends:',
     ...backends.map(
-      ({ name, imap, webmail }) => `  ${yamlText(name)}: { imap: ${yamlText(imap)}, webmail: ${yamlText(webmail)} }`,
+      ({ name, imap, webmail }) => `  ${plainYaml(name)}: { imap: ${plainYaml(imap)}, webmail: ${plainYaml(webmail)} }`,
     ),
     '',
     commentedLine('# include: backends.d/*.yaml', 'further backends'),
@@ -306,7 +306,7 @@ function commentedLine(text: string, comment: string): string {
 }
 
 /** Writes a text plainly if YAML allows that, even between braces; else as JSON, which is YAML, too. */
-function yamlText(text: string): string {
+function plainYaml(text: string): string {
   const isPlain = /^[a-z][\w./:@-]*$/i.test(text) && !/:$|^(?:true|false|null|yes|no|on|off|y|n)$/i.test(text);
   return isPlain ? text : JSON.stringify(text);
 }

@@ -1,6 +1,7 @@
 import { constants, createReadStream } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { codeOf, isMissing, whyUnreadable } from '../core/named-files.ts';
+import { lineFeedByte } from '../core/text.ts';
 
 /**
  * Says why one of the files that the command line names cannot be read, as a line for the operator; undefined if they can.
@@ -28,10 +29,10 @@ export async function countLines(...files: readonly string[]): Promise<number | 
   try {
     for (const file of files) {
       if (!(await stat(file)).isFile()) return undefined;
-      let before = lineEnd;
+      let before = lineFeedByte;
       for await (const chunk of createReadStream(file, { highWaterMark: 256 * 1024 })) {
         for (const byte of Buffer.from(chunk)) {
-          if (before === lineEnd && byte !== lineEnd) lines += 1;
+          if (before === lineFeedByte && byte !== lineFeedByte) lines += 1;
           before = byte;
         }
       }
@@ -41,5 +42,3 @@ export async function countLines(...files: readonly string[]): Promise<number | 
     return undefined;
   }
 }
-
-const lineEnd = 0x0a;

@@ -4,7 +4,8 @@ import { isUtf8 } from 'node:buffer';
 const defaultCharset = 'utf-8';
 /** Browsers look for a `<meta>` with the charset in this many bytes. */
 const metaSearchBytes = 1024;
-const lineFeedByte = 10;
+/** The byte that ends a line. */
+export const lineFeedByte = 10;
 const commentSign = 35;
 
 /**

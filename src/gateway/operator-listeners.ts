@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:net';
 import {
   type AgentCheckDeps,
+  type AgentState,
   createAgentCheck,
   createOperatorsListener,
   type OperatorsDeps,
@@ -10,10 +11,12 @@ import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../schema/value-parsers.ts';
 import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
+import type { Readiness } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import { codeOf, thisUser } from '../core/named-files.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { ConfigHolder, NodeStatistics } from './parts.ts';
+import type { ConfigHolder, GatewayNode, NodeStatistics } from './parts.ts';
+import type { Team } from './workers.ts';
 
 /** Binds a server to its address. Rejects with a message for the operator if the address cannot be bound. */
 export async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
@@ -130,5 +133,52 @@ async function openTables(
       }),
     );
     await listen(listener.server, at);
+  }
+}
+
+/** Whether load balancers may send something new to this node. */
+export class Availability {
+  readonly #node: Pick<GatewayNode, 'storeUp'>;
+  readonly #team: Team | undefined;
+  #isOpen = false;
+  #isDraining = false;
+  #isOut = false;
+
+  constructor(node: Pick<GatewayNode, 'storeUp'>, team: Team | undefined) {
+    this.#node = node;
+    this.#team = team;
+  }
+
+  /** The listeners for users are bound. */
+  opened(): void {
+    this.#isOpen = true;
+  }
+
+  /** The node is about to close. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** Takes the node out of service for load balancers, or back in; it serves on in both cases. */
+  takeOut(isOut: boolean): void {
+    this.#isOut = isOut;
+    this.#team?.takeOut(isOut);
+  }
+
+  isOut(): boolean {
+    return this.#isOut;
+  }
+
+  readiness(): Readiness {
+    return {
+      ready: this.state() === 'up',
+      degraded: [...new Set([...(this.#node.storeUp() ? [] : ['store']), ...(this.#team?.degraded() ?? [])])],
+    };
+  }
+
+  /** The answer to the load balancer's agent check. */
+  state(): AgentState {
+    if (this.#isDraining || this.#isOut) return 'drain';
+    return this.#isOpen && (this.#team?.isOpen() ?? true) ? 'up' : 'down';
   }
 }

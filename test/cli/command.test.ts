@@ -96,7 +96,7 @@ describe('wrong usage ends with 2 and says what would be right', () => {
     [['directory', 'compare', '/old.yaml', '/new.yaml'], /^there is no file \/old\.yaml: name another\n$/],
     [['check', '--onlin'], /unknown option '--onlin'\n\(Did you mean --online\?\)/],
     [['lookup'], /missing required argument 'user'/],
-    [['check', '--format', 'xml'], /Allowed choices are table, json/],
+    [['check', '--format', 'xml'], /Allowed choices are table, csv, json/],
     [[], /Usage: postern/],
   ];
   for (const [args, says] of wrong) {

@@ -43,6 +43,8 @@ const given: Readonly<Record<string, readonly string[]>> = {
   'backend set': ['a', 'READY', ...because],
   'backend activate': ['a', 'a', ...because],
   'user move': ['alice', '--to', 'b', '--dry-run', ...because],
+  'user lock': ['alice', ...because],
+  'user unlock': ['alice', ...because],
   'session end': ['--user', 'alice', ...because],
   kick: ['alice', ...because],
   drain: ['--undo'],

@@ -32,6 +32,8 @@ export interface DriverUnderTest {
 /** The user's browser at a sign-out. */
 export const signOutAs = { userAgent, publicOrigin: 'https://mail.example.test', clientAddress: '203.0.113.7' };
 
+const idsOf = (request: ExchangeRequest) => [field(request, 'x-request-id'), field(request, 'traceparent')];
+
 /** The contract of every webmail driver, with a well-behaved webmail and with a broken one. */
 export function driverContract(under: DriverUnderTest): void {
   const host = hostWith(under.landing);
@@ -73,7 +75,6 @@ export function driverContract(under: DriverUnderTest): void {
     const outcome = await driver.signIn(host, traced, going);
     assert.ok(outcome.kind === 'signed-in');
     await driver.signOut(host, outcome.jar, { ...signOutAs, trace }, going);
-    const idsOf = (request: ExchangeRequest) => [field(request, 'x-request-id'), field(request, 'traceparent')];
     for (const request of exchange.requests) assert.deepEqual(idsOf(request), [trace.requestId, trace.traceparent]);
     const [first] = exchange.requests;
     if (first !== undefined) assert.equal(field(first, 'tracestate'), 'a=1');

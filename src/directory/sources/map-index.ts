@@ -31,7 +31,7 @@ interface HomelessEntries {
 }
 
 const tab = 9;
-const lineFeedByte = 10;
+const lineFeed = 10;
 const carriageReturn = 13;
 const space = 32;
 const numberSign = 35;
@@ -226,7 +226,7 @@ function hasValue(first: number | undefined): boolean {
 }
 
 function isLineEnd(byte: number | undefined): boolean {
-  return byte === undefined || byte === lineFeedByte || byte === carriageReturn;
+  return byte === undefined || byte === lineFeed || byte === carriageReturn;
 }
 
 function isSameKey(bytes: Buffer, offset: number, key: Buffer): boolean {
@@ -299,10 +299,10 @@ function isSkipped(bytes: Buffer, from: number): boolean {
   let at = from;
   while (isBlank(bytes[at])) at += 1;
   const first = bytes[at];
-  return first === undefined || first === lineFeedByte || first === carriageReturn || first === numberSign;
+  return first === undefined || first === lineFeed || first === carriageReturn || first === numberSign;
 }
 
 function endOfLine(bytes: Buffer, from: number): number {
-  const at = bytes.indexOf(lineFeedByte, from);
+  const at = bytes.indexOf(lineFeed, from);
   return at === -1 ? bytes.length : at + 1;
 }
