@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,13 +13,15 @@ import { Secret } from '../../src/core/secrets.ts';
 
 const order = { by: 'ops', occasion: 'kick', reason: 'test' } as const;
 
+type Answering = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
 interface Peer extends AsyncDisposable {
   readonly proxy: MailProxy;
 }
 
 /** A server in the place of doveadm. */
-async function peerOf(name: string, answer: RequestListener): Promise<Peer> {
-  const server = createServer(answer);
+async function peerOf(name: string, answer: Answering): Promise<Peer> {
+  const server = createServer((request, response) => void answer(request, response));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -37,14 +39,14 @@ function proxyAt(name: string, port: number): MailProxy {
 }
 
 const says =
-  (text: string, status = 200): RequestListener =>
+  (text: string, status = 200): Answering =>
   (request, response) => {
     request.resume();
     response.writeHead(status).end(text);
   };
 
 /** One that has a connection of alice's until it is kicked. */
-function goodDovecot(): RequestListener {
+function goodDovecot(): Answering {
   let connections = [{ username: 'alice@example.test', service: 'imap', pid: '7', ip: '192.0.2.7' }];
   return async (request, response) => {
     let body = '';
@@ -64,7 +66,7 @@ function connectionsOf(...proxies: readonly MailProxy[]) {
 const alice = { kind: 'user', name: 'alice@example.test' } as const;
 
 describe('a bad peer in the place of a mail proxy', () => {
-  const cases: readonly (readonly [name: string, answer: RequestListener, why: RegExp])[] = [
+  const cases: readonly (readonly [name: string, answer: Answering, why: RegExp])[] = [
     ['hangs', () => {}, /^no answer in time$/],
     ['page', says('<html>'), /is not one of doveadm/],
     ['list', says('[1]'), /is not one of doveadm/],
@@ -93,12 +95,12 @@ describe('a bad peer in the place of a mail proxy', () => {
     await using opened = new AsyncDisposableStack();
     const bad = await Promise.all(cases.map(async ([name, answer]) => opened.use(await peerOf(name, answer)).proxy));
     const good = opened.use(await peerOf('good', goodDovecot()));
-    const { list, end, audited } = connectionsOf(...bad, good.proxy);
-    const listed = await list(alice.name);
+    const mail = connectionsOf(...bad, good.proxy);
+    const listed = await mail.list(alice.name);
     assert.deepEqual(listed?.connections, [
       { proxy: 'good', login: 'alice@example.test', service: 'imap', address: '192.0.2.7' },
     ]);
-    const ended = await end([alice], order);
+    const ended = await mail.end([alice], order);
     assert.deepEqual([ended?.ended, ended?.left], [1, 0]);
     for (const unreached of [listed?.unreached ?? [], ended?.unreached ?? []]) {
       assert.deepEqual(unreached.map(({ proxy }) => proxy).toSorted(), cases.map(([name]) => name).toSorted());
@@ -107,7 +109,7 @@ describe('a bad peer in the place of a mail proxy', () => {
       }
     }
     assert.deepEqual(
-      audited.map(({ event, subject, facts }) => [event, subject, facts?.['ended'], typeof facts?.['unreached']]),
+      mail.audited.map(({ event, subject, facts }) => [event, subject, facts?.['ended'], typeof facts?.['unreached']]),
       [['mail-end', 'alice@example.test', 1, 'string']],
     );
   });
@@ -163,21 +165,22 @@ describe('a bad peer in the place of a mail proxy', () => {
   });
 });
 
-describe('a program for mail connections', () => {
-  async function endBy(script: string) {
-    const folder = await mkdtemp(join(tmpdir(), 'postern-mail-program-'));
-    try {
-      const program = join(folder, 'mail-connections');
-      await writeFile(program, `#!/bin/sh\n${script}\n`);
-      await chmod(program, 0o755);
-      const proxy = { name: 'cyrus1', timeoutMs: 1_000, access: { kind: 'program', program } } as const;
-      const { list, end } = connectionsOf(proxy);
-      return { listed: await list(alice.name), ended: await end([alice], order) };
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+/** Lists and ends by a program. */
+async function endBy(script: string) {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-mail-program-'));
+  try {
+    const program = join(folder, 'mail-connections');
+    await writeFile(program, `#!/bin/sh\n${script}\n`);
+    await chmod(program, 0o755);
+    const proxy = { name: 'cyrus1', timeoutMs: 1_000, access: { kind: 'program', program } } as const;
+    const mail = connectionsOf(proxy);
+    return { listed: await mail.list(alice.name), ended: await mail.end([alice], order) };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
+}
 
+describe('a program for mail connections', () => {
   it('lists and ends', async () => {
     const { listed, ended } = await endBy('[ "$2 $3" = "user alice@example.test" ] && echo "imaps 192.0.2.7"');
     assert.deepEqual(listed?.connections, [
