@@ -75,7 +75,7 @@ describe('a bad peer in the place of a mail proxy', () => {
     ['other-key', says('', 401), /answers 401: compare api_key with doveadm_api_key/],
     ['elsewhere', says('', 404), /answers 404: is this the address of inet_listener http/],
     ['redirect', says('', 302), /answers 302/],
-    ['dies', (request) => request.socket.destroy(), /the connection was reset|socket hang up/],
+    ['dies', (request) => void request.socket.destroy(), /the connection was reset|socket hang up/],
     [
       'endless',
       (request, response) => {
