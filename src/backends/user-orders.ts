@@ -311,12 +311,13 @@ export class Locks implements Disposable {
 
   /** Removes what is over. Of several nodes, one removes it and says so. */
   async #removeOver(): Promise<void> {
-    const { state, log } = this.#options ?? {};
-    const over = [...(state?.locks.all() ?? [])].filter(([, lock]) => this.#isOver(lock));
+    if (this.#options === undefined) return;
+    const { state, log } = this.#options;
+    const over = [...state.locks.all()].filter(([, lock]) => this.#isOver(lock));
     for (const [key] of over) {
       try {
-        const taken = await state?.locks.take(key, (now) => this.#isOver(now));
-        if (taken !== undefined) log?.info('lock-over', { key, by: taken.by });
+        const taken = await state.locks.take(key, (now) => this.#isOver(now));
+        if (taken !== undefined) log.info('lock-over', { key, by: taken.by });
       } catch (error) {
         // It has no force any more, whether the store has it or not.
         if (!(error instanceof PosternError)) throw error;

@@ -196,7 +196,7 @@ describe('a code that does not count', () => {
     const { text, status } = await browser.post('/-/users', form);
     assert.equal(status, 403);
     assert.match(text, /<title>Error: alice@example\.test/);
-    assert.match(text, /id="code"[^>]*aria-invalid="true" aria-describedby="problem" autofocus/);
+    assert.match(text, /id="code"[^>]*aria-describedby="problem code-hint" aria-invalid="true" autofocus/);
     const order = ['id="open"', 'id="problem"', 'id="code"', 'id="home"'].map((mark) => text.indexOf(mark));
     assert.deepEqual(
       order,
