@@ -21,7 +21,7 @@ interface SetOptions {
   readonly reason: string;
   readonly until?: string;
   readonly percent?: number;
-  readonly text: readonly string[];
+  readonly text?: readonly string[];
   readonly host?: true;
 }
 

@@ -47,13 +47,12 @@ export function reasonWhereNeeded(): Option {
 
 /** `--text LANGUAGE=WORDS`, once per language, for those whom a change concerns. */
 export function textsOption(what: string): Option {
-  return new Option('--text <language=words>', what)
-    .default([])
-    .argParser((text: string, before: readonly string[]) => [...before, text]);
+  const collect = (text: string, before: readonly string[] | undefined) => [...(before ?? []), text];
+  return new Option('--text <language=words>', what).argParser(collect);
 }
 
 /** The values of `--text` by language; one without a language is English. */
-export function textsByLanguage(given: readonly string[]): Readonly<Record<string, string>> {
+export function textsByLanguage(given: readonly string[] = []): Readonly<Record<string, string>> {
   return Object.fromEntries(
     given.map((text) => {
       const at = text.indexOf('=');

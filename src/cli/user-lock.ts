@@ -38,7 +38,7 @@ interface LockOptions extends Whom {
   readonly config: string;
   readonly reason: string;
   readonly until?: string;
-  readonly text: readonly string[];
+  readonly text?: readonly string[];
 }
 
 interface LockListOptions {
