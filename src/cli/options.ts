@@ -47,8 +47,11 @@ export function reasonWhereNeeded(): Option {
 
 /** `--text LANGUAGE=WORDS`, once per language, for those whom a change concerns. */
 export function textsOption(what: string): Option {
-  const collect = (text: string, before: readonly string[] | undefined) => [...(before ?? []), text];
-  return new Option('--text <language=words>', what).argParser(collect);
+  return new Option('--text <language=words>', what).argParser(textsSoFar);
+}
+
+function textsSoFar(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
 }
 
 /** The values of `--text` by language; one without a language is English. */
