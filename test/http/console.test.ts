@@ -255,6 +255,7 @@ suite('the console', () => {
   test('locks and unlocks a user of the role’s domains, and nobody of the staff', async () => {
     const { browser } = await signedIn(fixture);
     const user = 'alice@example.test';
+    await browser.get(`/-/users?user=${user}`);
     const none = await browser.post('/-/users', { user, do: 'unlock', reason: 'new password' });
     assert.equal(none.status, 409);
     assert.equal((await browser.post('/-/users', { user, do: 'lock', reason: ' ' })).status, 400);
