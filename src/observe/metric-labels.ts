@@ -25,14 +25,15 @@ export const backendLoginResults = [
   'busy',
   'unavailable',
   'abandoned',
-  'policy',
 ] as const;
 /** Every result of a sign-in. */
-export const loginResults = [...backendLoginResults, 'authenticated', 'malformed', 'failed'] as const;
+export const loginResults = [...backendLoginResults, 'policy', 'authenticated', 'malformed', 'failed'] as const;
 /** The phases of a sign-in. */
 export const loginPhases = ['form', 'store', 'directory', 'penalty', 'imap', 'webmail'] as const;
-/** Results of password checks for Basic clients. */
-export const clientCheckResults = ['right', 'wrong', 'policy', 'refused', 'unavailable'] as const;
+/** Results of password checks for Basic clients that a backend can have. */
+export const backendCheckResults = ['right', 'wrong', 'refused', 'unavailable'] as const;
+/** Every result of a password check for a Basic client. */
+export const clientCheckResults = [...backendCheckResults, 'policy'] as const;
 /** Results of silent sign-ins. */
 export const silentResults = ['signed-in', 'rejected', 'too-often', 'unavailable'] as const;
 /** Classes of the statuses of proxied requests; `aborted`: the client left before there was one. */

@@ -162,7 +162,7 @@ export const metricTable = {
     ...signIns,
     help: 'Sign-ins by result, backend and webmail driver; the last two are empty if the user’s backend is unknown.',
     labels: {
-      result: `\`${loginResults.join('`, `')}\`. \`refused\` holds \`expired\`, \`contact-admin\` and \`insecure\`; \`authenticated\`, \`malformed\` and \`failed\` have no backend`,
+      result: `\`${loginResults.join('`, `')}\`. \`refused\` holds \`expired\`, \`contact-admin\` and \`insecure\`; \`policy\`, \`authenticated\`, \`malformed\` and \`failed\` have no backend`,
       backend,
       webmail: 'name of a webmail driver',
     },
@@ -189,7 +189,7 @@ export const metricTable = {
   postern_client_checks_total: {
     ...checks,
     help: 'Passwords of DAV, ActiveSync and other Basic clients that were checked; remembered ones are not.',
-    labels: { result: clientCheckResults, backend: `${backend}, empty if the user’s is unknown` },
+    labels: { result: clientCheckResults, backend: `${backend}, empty if the user’s is unknown, and for \`policy\`` },
     moves: 'each `basic-login` line of the log, unless the password was right and the backend is closed',
   },
   postern_silent_sign_ins_total: {

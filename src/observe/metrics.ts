@@ -14,6 +14,7 @@ import {
 } from './exposition.ts';
 import {
   alarmCodes,
+  backendCheckResults,
   backendLoginResults,
   clientCheckResults,
   loginPhases,
@@ -192,8 +193,9 @@ export class Metrics {
   }
 
   clientChecked({ result, backend }: Pick<CountedLogin, 'result' | 'backend'>): void {
-    const known = this.#backends.get(backend ?? '')?.name ?? '';
-    this.#counts.clientChecks.inc({ result: clientResult(result), backend: known });
+    const shown = clientResult(result);
+    const known = isIn(backendCheckResults, shown) ? this.#backends.get(backend ?? '')?.name : undefined;
+    this.#counts.clientChecks.inc({ result: shown, backend: known ?? '' });
   }
 
   silentLogin(backend: string, result: (typeof silentResults)[number]): void {
@@ -293,7 +295,7 @@ function* seriesOf(
 ): Iterable<readonly [Counter<string> | Histogram<string>, Labels]> {
   for (const result of backendLoginResults) yield [counts.logins, { result, backend, webmail }];
   for (const phase of ['imap', 'webmail']) yield [counts.backendLoginSeconds, { backend, phase }];
-  for (const result of clientCheckResults) yield [counts.clientChecks, { result, backend }];
+  for (const result of backendCheckResults) yield [counts.clientChecks, { result, backend }];
   for (const result of silentResults) yield [counts.silentSignIns, { backend, result }];
   for (const one of requestClasses) yield [counts.requests, { backend, class: one }];
   for (const service of services)

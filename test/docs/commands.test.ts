@@ -138,7 +138,9 @@ describe('the commands of', () => {
 
 describe('the blocks of the docs', () => {
   const languages = new Set(
-    'sh console yaml yml nginx haproxy dovecot logrotate redis postfix rsyslog map regexp php lua json html ts text'.split(' '),
+    'sh console yaml yml nginx haproxy dovecot logrotate redis postfix rsyslog map regexp php lua json html ts text'.split(
+      ' ',
+    ),
   );
 
   it('say in which language they are, so that each is run or parsed', () => {
