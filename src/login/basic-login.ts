@@ -270,7 +270,8 @@ class BasicLogin implements BasicAuthentication {
   ) {
     const ms = this.#deps.clock.nowMs() - arrivedAtMs;
     const { address, userAgent } = credentials.client;
-    this.#deps.observe({ ...trace, ...end, client: address, userAgent, ...ids, ms });
+    // The filter for fail2ban reads the result first.
+    this.#deps.observe({ ...end, ...trace, client: address, userAgent, ...ids, ms });
   }
 }
 
