@@ -13,12 +13,12 @@ import {
   type ApiRequest,
   type ApiRoute,
   askerOf,
+  endTimeIn,
   noSuch,
   ok,
   reasonIn,
   textIn,
   textsIn,
-  timeIn,
 } from './api-exchange.ts';
 
 /** Dependencies of the API's operations on backends. */
@@ -164,7 +164,7 @@ class BackendRequests {
     const { body, by } = request;
     const wanted = operatorStates.find((one) => one === body['state']);
     if (wanted === undefined) throw new ApiRefusal(400, `state is not one of ${operatorStates.join(', ')}`);
-    const untilMs = timeIn(body, 'until');
+    const untilMs = endTimeIn(body, 'until', this.#deps.clock.nowMs());
     const percent = percentIn(body);
     if (percent !== undefined && (wanted !== 'DRAIN' || !mayDrainPartly)) throw new ApiRefusal(409, percentIsFor);
     const set: SetState = {

@@ -117,7 +117,21 @@ export function timeIn(body: ApiRequest['body'], name: string): number | undefin
   if (value === undefined) return undefined;
   const ms = typeof value === 'string' ? momentNamed(value) : Number.NaN;
   if (Number.isNaN(ms))
-    throw new ApiRefusal(400, `${name} is not a time: write one such as 2030-01-31 or 2030-01-31T06:00:00Z`);
+    throw new ApiRefusal(
+      400,
+      `${name} ${shownTime(value)} is not a time: write one such as 2030-01-31 or 2030-01-31T06:00:00Z`,
+    );
+  return ms;
+}
+
+/**
+ * Reads the time at which something is to end, as epoch milliseconds; undefined if the field is missing. Throws
+ * ApiRefusal for other texts, and for a time that is over.
+ */
+export function endTimeIn(body: ApiRequest['body'], name: string, nowMs: number): number | undefined {
+  const ms = timeIn(body, name);
+  if (ms !== undefined && ms <= nowMs)
+    throw new ApiRefusal(400, `${name} ${shownTime(body[name])} lies in the past: name a time to come`);
   return ms;
 }
 
@@ -149,4 +163,9 @@ export function flagIn(body: ApiRequest['body'], name: string): boolean {
   const value = body[name] ?? false;
   if (typeof value === 'boolean') return value;
   throw new ApiRefusal(400, `${name} is neither true nor false`);
+}
+
+/** A value that was given as a time, quoted, at most 40 characters of it. */
+function shownTime(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : `(a ${typeof value})`;
 }

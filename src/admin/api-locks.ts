@@ -22,12 +22,12 @@ import {
   type ApiRequest,
   type ApiRoute,
   askerOf,
+  endTimeIn,
   flagIn,
   limitIn,
   ok,
   reasonIn,
   textsIn,
-  timeIn,
   wordIn,
 } from './api-exchange.ts';
 
@@ -102,10 +102,7 @@ class LockRequests {
     const named = await this.#namesIn(body);
     if (flagIn(body, 'dry_run')) return ok({ names: named.map(describeName) });
     const reason = reasonIn(request);
-    const untilMs = timeIn(body, 'until');
-    if (untilMs !== undefined && untilMs <= this.#deps.clock.nowMs()) {
-      throw new ApiRefusal(400, 'until lies in the past: name a time to come');
-    }
+    const untilMs = endTimeIn(body, 'until', this.#deps.clock.nowMs());
     const texts = textsIn(body, 'texts', this.#deps.languages());
     const targets = rightNames(named);
     const end = await this.#deps.lockControl.lock(targets, { reason, by: request.by, texts, ...defined({ untilMs }) });

@@ -146,6 +146,7 @@ describe('an operator', () => {
       ['PUT', '/backends/a/state', { state: 'MAINT' }, 400],
       ['PUT', '/backends/a/state', { state: 'ASLEEP', reason }, 400],
       ['PUT', '/backends/a/state', { state: 'MAINT', reason, until: 'soon' }, 400],
+      ['PUT', '/backends/a/state', { state: 'MAINT', reason, until: '2020-01-31T06:00Z' }, 400],
       ['PUT', '/backends/a/state', { state: 'MAINT', reason, texts: { en: 5 } }, 400],
       ['PUT', '/backends/a/state', { state: 'DRAIN', percent: 20, reason }, 409],
       ['PUT', '/hosts/a%2F2/state', { state: 'DRAIN', percent: 20, reason }, 409],

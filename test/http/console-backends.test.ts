@@ -72,6 +72,8 @@ suite('the page of a backend', () => {
       'text-en': 'Back at six & sound.',
       'text-de': 'Um sechs geht es weiter.',
     };
+    const late = await browser.post('/-/backend', { ...form, until: '2020-01-31T06:00' });
+    assert.match(late.text, /The end lies in the past\. Name a time to come, in UTC\./);
     const asked = await browser.post('/-/backend', form);
     assert.equal(asked.status, 200);
     assert.match(asked.text, /3 people are signed in there<\/strong>, in 4 sessions/);

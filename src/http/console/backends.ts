@@ -122,7 +122,7 @@ class BackendPages {
       return this.#done(exchange, backend.name, 'active');
     }
     const drainsPartly = host === undefined ? backend.drainsPartly : backend.arrangement === 'pool';
-    const wanted = wantedIn(body, this.#tags(), drainsPartly);
+    const wanted = wantedIn(body, this.#tags(), drainsPartly, this.#deps.clock.nowMs());
     if (typeof wanted === 'string') return this.#show(exchange, backend, wanted);
     if (wanted.state === 'MAINT' && formField(body, 'sure') !== 'yes')
       return this.#ask(exchange, backend, host, wanted);
@@ -213,7 +213,12 @@ export function typedReason(body: unknown): string | undefined {
 }
 
 /** The state that a form asks for, or what is wrong with the form. */
-function wantedIn(body: unknown, languages: readonly string[], drainsPartly: boolean): WantedState | string {
+function wantedIn(
+  body: unknown,
+  languages: readonly string[],
+  drainsPartly: boolean,
+  nowMs: number,
+): WantedState | string {
   const state = formField(body, 'state');
   if (state !== 'READY' && state !== 'DRAIN' && state !== 'MAINT') return 'Choose one of ready, drain and maintenance.';
   const reason = typedReason(body);
@@ -222,6 +227,7 @@ function wantedIn(body: unknown, languages: readonly string[], drainsPartly: boo
   const untilMs = typedUntil === '' ? undefined : momentNamed(typedUntil);
   if (untilMs !== undefined && Number.isNaN(untilMs))
     return 'The end is not a time. Write it in UTC, such as 2030-01-31T06:00.';
+  if (untilMs !== undefined && untilMs <= nowMs) return 'The end lies in the past. Name a time to come, in UTC.';
   const typedPercent = (formField(body, 'percent') ?? '').trim();
   const percent = state !== 'DRAIN' || typedPercent === '' || typedPercent === '100' ? undefined : Number(typedPercent);
   if (percent !== undefined && !(percent > 0 && percent <= 100)) return 'Percent is not a number above 0, up to 100.';
