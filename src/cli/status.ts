@@ -206,7 +206,7 @@ function othersUnknown(body: Row): string | undefined {
 function alarmsText(body: Row): string | undefined {
   const alarms = Object.entries(objectIn(body['alarms_last_hour']));
   if (alarms.length === 0) return undefined;
-  const each = alarms.map(([code, count]) => `${code} ${countCell(count).shown} times`);
+  const each = alarms.map(([code, count]) => `${code} ${count === 1 ? 'once' : `${countCell(count).shown} times`}`);
   return `Alarms in the last hour: ${each.join(', ')}. The log has the details.`;
 }
 
@@ -301,7 +301,7 @@ function nodeRows(body: Row) {
     const skew = node['clock_skew_ms'];
     const lacks = Array.isArray(node['degraded']) ? node['degraded'].map(cell) : [];
     return [
-      `${cell(node['name'])}${node['this_node'] === true ? ' *' : ''}`,
+      { shown: `${cell(node['name'])}${node['this_node'] === true ? ' *' : ''}`, value: cell(node['name']) },
       stateCell(cell(node['state'])),
       marked(cell(node['version']), drift.includes('version')),
       marked(cell(node['config']), drift.includes('configuration')),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { eventually } from '../eventually.fixture.ts';
 import { type StandbySite, startStandbySite } from '../gateway/standby-site.fixture.ts';
@@ -39,6 +40,23 @@ describe('the status of the cluster at the command line', () => {
     assert.ok(csv[1]?.startsWith('b,MAINT,') && csv[1].includes(`,${until},b,0,`), csv[1]);
     assert.equal(JSON.parse((await postern('status', '--format', 'json')).out).backends[0].name, 'b');
     await postern('backend', 'set', 'b', 'READY', '--reason', 'done');
+  });
+
+  it('marks its own node for people, and leaves the name as it is for programs', async () => {
+    assert.match(
+      (await postern('node', 'list', '--format', 'csv')).out,
+      /^node,state,.*\r\n\S+ \d+ [0-9a-f]{4},READY,/,
+    );
+  });
+
+  it('says how often each alarm was raised', async () => {
+    const text = await readFile(site.configFile, 'utf8');
+    await writeFile(site.configFile, `${text}\nnonsense: 1\n`);
+    assert.equal((await run(['reload', '-c', site.configFile])).code, 2);
+    await writeFile(site.configFile, text);
+    await eventually(async () =>
+      /^Alarms in the last hour: ERR_CONFIG_INVALID once\. /m.test((await postern('status')).out),
+    );
   });
 
   it('is shown again and again on a terminal, until q, in as many lines as it has', async () => {
