@@ -152,6 +152,9 @@ describe('check_postern', () => {
     const [code, said] = await checkWith('-H', hostname, '-p', port, '-w', 'sessions=10');
     assert.deepEqual([code, /sessions=15;10( |$)/.test(said)], [1, true], said);
     assert.equal(runCheck('-H', 'gw1', '-p', 'x').status, 3);
+    const both = runCheck('-H', '127.0.0.1:9090');
+    const remedy = 'write the host alone, and its port as --port';
+    assert.deepEqual([both.status, both.stdout], [3, `POSTERN UNKNOWN: --hostname 127.0.0.1:9090: ${remedy}\n`]);
   });
 
   it('takes thresholds as the guidelines write them', async () => {
