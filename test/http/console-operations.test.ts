@@ -56,7 +56,7 @@ suite('the operators’ pages of the console', () => {
     const staff = { step: 'second-factor', provenAtMs: Date.now() } as const;
     fixture.open = [...fixture.open, shownSession('M', 'otto@example.test', { staff })];
     const { browser } = await signedIn(fixture);
-    await browser.get('/-/sessions?backend=a');
+    assert.match((await browser.get('/-/sessions?backend=a')).text, /<td>console<\/td><td>–<\/td>/);
     const all = { all: 'yes', reason: 'new disks', backend: 'a' };
     assert.match((await browser.post('/-/sessions', all)).text, /2 sessions of 2 people<\/strong>/);
     await browser.post('/-/sessions', { ...all, sure: 'yes' });
