@@ -107,10 +107,28 @@ ${backend('b', '127.0.0.12')}
   const mailOnB = `${lab.dataFolder}/b/data/mail/mia@${domain}`;
   const doveadm = async (server: Server, ...args: readonly string[]): Promise<string> =>
     runProgram('doveadm', ['-c', `${lab.dataFolder}/${server}/conf/dovecot.conf`, ...args]);
+  /** Does something with the messages of this site in a mailbox; nothing if the user was never on that server. */
+  const ofUser = async (
+    server: Server,
+    user: string,
+    command: readonly string[],
+    mailbox: string,
+    fields: readonly string[] = [],
+  ): Promise<string> => {
+    const query = ['mailbox', mailbox, 'header', 'X-Site', marks];
+    try {
+      return await doveadm(server, ...command, '-u', `${user}@${domain}`, ...fields, ...query);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && (error.code === 67 || error.code === 68)) return '';
+      throw error;
+    }
+  };
   await rm(mailOnB, { recursive: true, force: true });
   unfinished.defer(async () => {
     await rm(mailOnB, { recursive: true, force: true });
-    for (const server of servers) await doveadm(server, 'expunge', '-A', 'header', 'X-Site', marks).catch(() => '');
+    for (const server of servers) {
+      for (const user of ['alice', 'bob', 'mia']) await ofUser(server, user, ['expunge'], '*');
+    }
     await runLab('seed', 'b');
   });
   const gateway = await startGateway({ configFile, log: silentLog });
@@ -132,21 +150,7 @@ ${backend('b', '127.0.0.12')}
     ports: { socketmap, tcpTable, lookup, operators },
     sender: () => openSender(postfix.port, marks),
     async inbox(server, user) {
-      const query = ['mailbox', 'INBOX', 'header', 'X-Site', marks];
-      const said = await doveadm(
-        server,
-        '-f',
-        'tab',
-        'fetch',
-        '-u',
-        `${user}@${domain}`,
-        'hdr.x-number',
-        ...query,
-      ).catch((error: unknown) => {
-        // A user who was never there has no mailbox.
-        if (error instanceof Error && 'code' in error && (error.code === 67 || error.code === 68)) return '';
-        throw error;
-      });
+      const said = await ofUser(server, user, ['-f', 'tab', 'fetch'], 'INBOX', ['hdr.x-number']);
       return said
         .split('\n')
         .slice(1)
